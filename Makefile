@@ -1,0 +1,31 @@
+# Every target makes its own environment; nothing is expected to be installed but Python >= 3.11 and a C compiler.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check format
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --progress-bar on -c constraints.txt -e '.[dev]'
+	touch $@
+
+env: $(VENV)/.installed
+
+demo: env
+	$(BIN)/python -m launch demo
+
+test: check
+	$(BIN)/python -m pytest tests
+
+check: env
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy contracts data_pipeline pretrain launch tests
+	$(BIN)/lint-imports
+	$(BIN)/codespell contracts data_pipeline pretrain launch tests docs configs README.md
+
+format: env
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .

@@ -1,0 +1,163 @@
+"""Files by URL, local or in an object store, through fsspec: open, list, commit atomically, hash.
+
+Credentials and endpoints are fsspec's own (its configuration files and FSSPEC_* variables), never a
+config of ours. A commit is visible whole or not at all: local files by fsync and rename, object stores
+by their own atomic put, which fsspec does at close.
+"""
+
+import hashlib
+import os
+import posixpath
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import fsspec
+
+from contracts.errors import DataError
+
+BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file as its store lists it."""
+
+    url: str
+    size_bytes: int
+    version: str
+    """ETag, or modification time in ns of a local file: changes when the content does."""
+
+
+def is_local(url: str) -> bool:
+    """Whether `url` names a file of this machine (no scheme, or `file://`)."""
+    return "://" not in url or url.startswith("file://")
+
+
+def local_path(url: str) -> Path:
+    """`url` as a local path; only where `is_local`."""
+    assert is_local(url), url
+    return Path(url.removeprefix("file://"))
+
+
+def join(url: str, *parts: str) -> str:
+    """`url` with path parts behind it; an absolute part or full URL replaces what is before."""
+    for part in parts:
+        url = part if "://" in part or part.startswith("/") else posixpath.join(url, part)
+    return url
+
+
+def open_read(url: str) -> IO[bytes]:
+    """A seekable binary stream; remote files are read in blocks as they are needed.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    try:
+        if is_local(url):
+            return local_path(url).open("rb")
+        stream: IO[bytes] = fsspec.open(url, "rb").open()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise DataError(f"{url} cannot be opened: no such file; check the path") from error
+    return stream
+
+
+def exists(url: str) -> bool:
+    """Whether a file or folder of that name is there."""
+    if is_local(url):
+        return local_path(url).exists()
+    fs, path = fsspec.core.url_to_fs(url)
+    return bool(fs.exists(path))
+
+
+def file_info(url: str) -> FileInfo:
+    """Size and version of one file.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    try:
+        if is_local(url):
+            stat = local_path(url).stat()
+            return FileInfo(url, stat.st_size, str(stat.st_mtime_ns))
+        fs, path = fsspec.core.url_to_fs(url)
+        info = fs.info(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{url} cannot be read: no such file; check the path") from error
+    version = info.get("ETag") or info.get("etag") or info.get("LastModified") or ""
+    return FileInfo(url, int(info.get("size") or 0), str(version))
+
+
+def list_files(pattern: str) -> list[str]:
+    """URLs of the files that match a glob, sorted; a plain name gives itself where it exists."""
+    if is_local(pattern):
+        root = str(local_path(pattern))
+        if not any(c in root for c in "*?["):
+            return [root] if Path(root).is_file() else []
+        fs, path = fsspec.core.url_to_fs(root)
+        return sorted(name for name in fs.glob(path) if fs.isfile(name))
+    fs, path = fsspec.core.url_to_fs(pattern)
+    return sorted(fs.unstrip_protocol(name) for name in fs.glob(path))
+
+
+@contextmanager
+def atomic_write(url: str) -> Iterator[IO[bytes]]:
+    """A stream whose content stands under `url` only when the block ends without an error."""
+    if is_local(url):
+        path = local_path(url)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+        try:
+            with partial.open("wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(path)
+            _sync_directory(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+        return
+    handle = fsspec.open(url, "wb").open()
+    try:
+        yield handle
+    except BaseException:
+        handle.discard()
+        raise
+    handle.close()
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(url: str, data: bytes) -> None:
+    """Commit `data` under `url`."""
+    with atomic_write(url) as stream:
+        stream.write(data)
+
+
+def read_bytes(url: str) -> bytes:
+    """A small file's whole content."""
+    with open_read(url) as stream:
+        return stream.read()
+
+
+def sha256_of(url: str) -> str:
+    """sha256 (hex) of a file, read in blocks."""
+    digest = hashlib.sha256()
+    with open_read(url) as stream:
+        while block := stream.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_of_bytes(data: bytes) -> str:
+    """sha256 (hex) of bytes in memory."""
+    return hashlib.sha256(data).hexdigest()

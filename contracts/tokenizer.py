@@ -1,0 +1,122 @@
+"""The tokenizer that data and model share: what identifies it, and how text becomes ids and back.
+
+A SentencePiece model. Its control pieces (`<s>`, `</s>`, `<unk>`) are never made from text: SentencePiece
+splits them into ordinary pieces where they stand literally. Only the end-of-text id is put in by us.
+A literal U+2581 decodes to a blank, as SentencePiece uses that sign for one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sentencepiece as spm
+
+from contracts import storage
+from contracts.errors import DataError
+
+TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class TokenizerSpec:
+    """What a manifest, a run config and a checkpoint say of their tokenizer."""
+
+    kind: str
+    """`sentencepiece`."""
+    sha256: str
+    """Fingerprint: sha256 of the model file."""
+    vocab_size: int
+    eot_id: int
+    """End of text; the last token of each document. The piece `</s>`."""
+    bos_id: int
+    unk_id: int
+
+    @property
+    def token_dtype(self) -> str:
+        """`uint16` when every id fits, else `uint32`."""
+        return "uint16" if self.vocab_size <= 1 << 16 else "uint32"
+
+    def as_json(self) -> dict[str, str | int]:
+        """Plain values, as they stand in manifests."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(tree: dict[str, Any]) -> "TokenizerSpec":
+        """The inverse of `as_json`.
+
+        Raises:
+            DataError: a field is missing or unknown.
+        """
+        try:
+            return TokenizerSpec(**tree)
+        except TypeError as error:
+            raise DataError(f"tokenizer entry {tree!r} is not a TokenizerSpec: {error}") from error
+
+
+def require_same_tokenizer(expected: TokenizerSpec, found: TokenizerSpec, *, where: str) -> None:
+    """Refuse data or weights of another tokenizer.
+
+    Raises:
+        DataError: with both fingerprints.
+    """
+    if expected != found:
+        raise DataError(
+            f"{where}: tokenizer differs: expected sha256 {expected.sha256} "
+            f"(vocab_size {expected.vocab_size}, eot_id {expected.eot_id}), found sha256 {found.sha256} "
+            f"(vocab_size {found.vocab_size}, eot_id {found.eot_id}); "
+            "tokenise the data again with the run's tokenizer, or train with the data's"
+        )
+
+
+class Tokenizer:
+    """Text to ids and back by one SentencePiece model."""
+
+    def __init__(self, model: bytes, *, where: str = "tokenizer model") -> None:
+        self.model = model
+        self._processor = spm.SentencePieceProcessor()
+        try:
+            self._processor.LoadFromSerializedProto(model)
+        except (RuntimeError, OSError) as error:
+            raise DataError(f"{where} is not a SentencePiece model: {error}") from error
+        eot_id = self._processor.eos_id()
+        if eot_id < 0:
+            raise DataError(
+                f"{where} has no </s> piece, which ends documents; train it with eos_id >= 0"
+            )
+        self.spec = TokenizerSpec(
+            kind="sentencepiece",
+            sha256=storage.sha256_of_bytes(model),
+            vocab_size=self._processor.GetPieceSize(),
+            eot_id=eot_id,
+            bos_id=self._processor.bos_id(),
+            unk_id=self._processor.unk_id(),
+        )
+        self.dtype = np.dtype(self.spec.token_dtype)
+
+    def encode(self, text: str) -> TokenArray:
+        """Ids of a text, without end of text: (N,) uint16 or uint32."""
+        return np.asarray(self._processor.EncodeAsIds(text), dtype=self.dtype)
+
+    def encode_batch(self, texts: Sequence[str], *, num_threads: int = 1) -> list[TokenArray]:
+        """Ids of many texts, each as by `encode`, whatever the number of threads."""
+        rows = self._processor.Encode(list(texts), out_type=int, num_threads=num_threads)
+        return [np.asarray(row, dtype=self.dtype) for row in rows]
+
+    def decode(self, ids: Sequence[int] | npt.NDArray[np.integer[Any]]) -> str:
+        """Text of ids; control pieces give nothing."""
+        return str(self._processor.DecodeIds([int(i) for i in ids]))
+
+    def piece(self, token_id: int) -> str:
+        """The piece of one id, for the eye."""
+        return str(self._processor.IdToPiece(int(token_id)))
+
+
+def load_tokenizer(url: str) -> Tokenizer:
+    """The tokenizer of a `.model` file.
+
+    Raises:
+        DataError: the file is missing, is not a SentencePiece model, or has no end-of-text piece.
+    """
+    return Tokenizer(storage.read_bytes(url), where=url)

@@ -1,0 +1,1 @@
+"""Turns web archives and books into clean, deduplicated, tokenised WebDataset shards."""

@@ -1,0 +1,1 @@
+"""Trains a Transformer language model on the shards of the data pipeline."""
