@@ -1,1 +1,1 @@
-"""What the data pipeline, the trainer and the launcher share: files on disk, and the types that describe them."""
+"""What data pipeline, trainer and launcher share: files on disk and the types describing them."""

@@ -1,7 +1,9 @@
 """Typed configuration: a YAML file and dotted overrides become one frozen, validated object.
 
-YAML text -> overrides (`section.field=value`) -> pydantic in strict JSON mode. The YAML read here is
-version 1.2's core schema: `no` is a string, `3e-4` is a float, a duplicate key is an error. A list whose
+YAML text -> overrides (`section.field=value`) -> pydantic in strict JSON mode. The YAML read here
+is
+version 1.2's core schema: `no` is a string, `3e-4` is a float, a duplicate key is an error. A list
+whose
 elements carry a `kind` (or `name`) is addressed by it: `filters.gopher_quality.min_words=40`.
 """
 
@@ -55,13 +57,13 @@ def _int(loader: yaml.Loader, node: yaml.ScalarNode) -> int:
 def _mapping(loader: yaml.Loader, node: yaml.MappingNode) -> dict[str, Json]:
     seen: set[str] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node)
         if not isinstance(key, str):
             raise ConfigError(f"key {key!r} is not a string{key_node.start_mark}; quote it")
         if key in seen:
             raise ConfigError(f"key {key!r} stands twice{key_node.start_mark}; remove one")
         seen.add(key)
-    return loader.construct_mapping(node, deep=True)
+    return {str(key): value for key, value in loader.construct_mapping(node, deep=True).items()}
 
 
 _Yaml12Loader.add_constructor("tag:yaml.org,2002:int", _int)
@@ -170,7 +172,8 @@ def _index_in(items: list[Json], key: str, *, where: str) -> int:
     if len(found) != 1:
         known = ", ".join(str(name or kind) for name, kind in names)
         raise ConfigError(
-            f"{where}: {len(found)} elements are called {key!r}; there are: {known} (or use a position)"
+            f"{where}: {len(found)} elements are called {key!r}; there are: {known} "
+            "(or use a position)"
         )
     return found[0]
 
@@ -183,28 +186,16 @@ def as_tree(config: Config) -> dict[str, Json]:
 
 def to_yaml(config: Config) -> str:
     """The resolved config as YAML that `load_config` reads back to an equal object."""
-    # JSON is a subset of YAML 1.2; quoting every string keeps `no` and `1e3` strings on the way back.
-    return (
-        yaml.safe_dump(
-            json.loads(json.dumps(as_tree(config))),
-            sort_keys=False,
-            allow_unicode=True,
-            default_style=None,
-        )
-        if _survives(config)
-        else json.dumps(as_tree(config), indent=2, ensure_ascii=False) + "\n"
-    )
-
-
-def _survives(config: Config) -> bool:
     tree = as_tree(config)
-    return (
-        parse_yaml(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), where="dump") == tree
-    )
+    text: str = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    if parse_yaml(text, where="resolved config") == tree:
+        return text
+    # PyYAML writes YAML 1.1: a string such as `1e3` would come back as a number. JSON is YAML too.
+    return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
 
 
 def fingerprint(value: Config | Json) -> str:
-    """sha256 (hex) of the canonical JSON of a config or JSON value: the identity of what it makes."""
+    """sha256 (hex) of the canonical JSON of a config: the identity of what it makes."""
     tree = as_tree(value) if isinstance(value, Config) else value
     text = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

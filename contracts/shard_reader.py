@@ -1,4 +1,4 @@
-"""Random access to the packed rows of a shard: memory map for local files, range reads for others."""
+"""Random access to packed rows of a shard: memory map for local files, range reads for others."""
 
 import json
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class RowSpans:
 
 
 class ShardReader:
-    """Rows, spans and documents of one shard by row number; nothing is read before it is asked for."""
+    """Rows, spans and documents of one shard by row number; read when asked for."""
 
     def __init__(self, manifest: ShardManifest, shard: ShardInfo) -> None:
         self._url = manifest.shard_url(shard)
@@ -46,8 +46,8 @@ class ShardReader:
             )
         if int(self._index[:, 0].sum()) != shard.num_samples:
             raise DataError(
-                f"{manifest.index_url(shard)}: {int(self._index[:, 0].sum())} rows, the manifest says "
-                f"{shard.num_samples}; run the data job again"
+                f"{manifest.index_url(shard)}: {int(self._index[:, 0].sum())} rows, "
+                f"the manifest says {shard.num_samples}; run the data job again"
             )
         self._map: npt.NDArray[np.uint8] | None = None
         self._stream: Any = None
@@ -107,7 +107,8 @@ class ShardReader:
 
     def row(self, row: int) -> Rows:
         """One packed row: (seq_len + 1,) uint16 or uint32, a view where the file is local."""
-        return self.rows(row, row + 1)[0]
+        found: Rows = self.rows(row, row + 1)[0]
+        return found
 
     def rows(self, start: int, stop: int) -> Rows:
         """Rows start to stop of one chunk: (stop - start, seq_len + 1), one read.
@@ -130,7 +131,10 @@ class ShardReader:
         return data.view(np.dtype("<i4")).reshape(num_spans, len(SPAN_COLUMNS))
 
     def chunk_documents(self, chunk: int) -> list[dict[str, Any]]:
-        """The documents a chunk's spans point at: doc_id, section, uri, origin, num_tokens, num_bytes."""
+        """The documents a chunk's spans point at.
+
+        Each: doc_id, section, uri, origin, num_tokens, num_bytes.
+        """
         size, offset = int(self._index[chunk, 4]), int(self._index[chunk, 5])
         documents: list[dict[str, Any]] = json.loads(self._bytes(offset, size).tobytes())
         return documents

@@ -7,7 +7,8 @@ A shard is a tar of chunks. A chunk is one WebDataset sample of three members, w
     <key>.spans.npy       (S, 5) int32                     columns: SPAN_COLUMNS
     <key>.documents.json  list of S' objects               the documents that the spans point at
 
-Beside each shard lies `<shard>.idx.npy`, (num_chunks, 6) int64 with INDEX_COLUMNS: where in the tar the
+Beside each shard lies `<shard>.idx.npy`, (num_chunks, 6) int64 with INDEX_COLUMNS: where in the tar
+the
 three members' data begin, so that any row is one seek. docs/formats.md is the full description.
 """
 
@@ -22,7 +23,8 @@ from contracts.tokenizer import TokenizerSpec
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 SPAN_COLUMNS = ("row", "position", "length", "document", "offset")
-"""Row in the chunk; first token in the row; tokens; index in documents.json; place of that first token in the document."""
+"""Row in the chunk; first token in the row; tokens; index in documents.json; place of that first
+token in the document."""
 INDEX_COLUMNS = (
     "num_rows",
     "tokens_offset",
@@ -31,7 +33,8 @@ INDEX_COLUMNS = (
     "documents_bytes",
     "documents_offset",
 )
-"""Counts, and byte offsets in the tar of the first byte behind each .npy header (of the JSON text for documents)."""
+"""Counts, and byte offsets in the tar of the first byte behind each .npy header (of the JSON text
+for documents)."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class ShardManifest:
 
     @property
     def sha256(self) -> str:
-        """Identity of the data: over tokenizer, seq_len and every shard's checksum, not over counts or code."""
+        """Identity of the data: tokenizer, seq_len and every shard; not counts, not code."""
         return storage.sha256_of_bytes(
             json.dumps(
                 [

@@ -1,7 +1,8 @@
 """Files by URL, local or in an object store, through fsspec: open, list, commit atomically, hash.
 
 Credentials and endpoints are fsspec's own (its configuration files and FSSPEC_* variables), never a
-config of ours. A commit is visible whole or not at all: local files by fsync and rename, object stores
+config of ours. A commit is visible whole or not at all: local files by fsync and rename, object
+stores
 by their own atomic put, which fsspec does at close.
 """
 

@@ -1,7 +1,9 @@
 """The tokenizer that data and model share: what identifies it, and how text becomes ids and back.
 
-A SentencePiece model. Its control pieces (`<s>`, `</s>`, `<unk>`) are never made from text: SentencePiece
-splits them into ordinary pieces where they stand literally. Only the end-of-text id is put in by us.
+A SentencePiece model. Its control pieces (`<s>`, `</s>`, `<unk>`) are never made from text:
+SentencePiece
+splits them into ordinary pieces where they stand literally. Only the end-of-text id is put in by
+us.
 A literal U+2581 decodes to a blank, as SentencePiece uses that sign for one.
 """
 
@@ -64,8 +66,8 @@ def require_same_tokenizer(expected: TokenizerSpec, found: TokenizerSpec, *, whe
     if expected != found:
         raise DataError(
             f"{where}: tokenizer differs: expected sha256 {expected.sha256} "
-            f"(vocab_size {expected.vocab_size}, eot_id {expected.eot_id}), found sha256 {found.sha256} "
-            f"(vocab_size {found.vocab_size}, eot_id {found.eot_id}); "
+            f"(vocab_size {expected.vocab_size}, eot_id {expected.eot_id}), "
+            f"found sha256 {found.sha256} (vocab_size {found.vocab_size}, eot_id {found.eot_id}); "
             "tokenise the data again with the run's tokenizer, or train with the data's"
         )
 

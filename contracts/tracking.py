@@ -1,6 +1,7 @@
 """Where parameters, metrics and artifacts go: MLflow, a JSON-lines file, or nowhere.
 
-The only file that imports mlflow, and that only when an MlflowTracker is built. Logging is buffered and
+The only file that imports mlflow, and that only when an MlflowTracker is built. Logging is buffered
+and
 leaves the caller's path: a tracker that is down costs a warning, never a step.
 """
 
@@ -24,7 +25,7 @@ class Tracker(Protocol):
         ...
 
     def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Values at a step; a name and step logged twice (after a resume) stands once with the later value where the store can do that."""
+        """Values at a step; logged again for the same step (a resume), the later one counts."""
         ...
 
     def log_params(self, params: Mapping[str, Param]) -> None:

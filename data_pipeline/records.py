@@ -24,7 +24,8 @@ class Origin:
     path: str
     """File as the plan names it: a URL, or for a crawl the path in its listing."""
     offset: int
-    """Byte offset of the record in the file (of its gzip member in a compressed WARC); the line or row number where the format has no byte offsets."""
+    """Byte offset of the record in the file (of its gzip member in a compressed WARC); the line or
+    row number where the format has no byte offsets."""
     length: int = 0
     """Bytes from there to the end of the record (compressed where the file is); 0 where unknown."""
 
@@ -35,7 +36,7 @@ def make_doc_id(source: str, record_id: str) -> str:
 
 
 def split_fraction(doc_id: str, section: int = 0) -> float:
-    """A number in [0, 1) that depends on nothing but the document and section: below the validation fraction means held out."""
+    """A number in [0, 1) by document and section alone: below the validation fraction, held out."""
     digest = hashlib.blake2b(f"split\0{doc_id}\0{section}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
@@ -138,7 +139,8 @@ class Signature:
     digest: bytes
     """16 bytes, xxh3-128 of the normalised text."""
     bands: npt.NDArray[np.uint32]
-    """(num_hashes,) MinHash values, band after band; empty when the text is too short for near-dedup."""
+    """(num_hashes,) MinHash values, band after band; empty when the text is too short for
+    near-dedup."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,8 @@ class PackedSample:
     """(seq_len + 1,); positions behind the last span hold end of text and are padding."""
     spans: tuple[Span, ...]
     num_bytes: int
-    """UTF-8 bytes of text whose tokens are first seen in this row (a document's bytes are spread over its tokens; rounding never loses one)."""
+    """UTF-8 bytes of text whose tokens are first seen in this row (a document's bytes are spread
+    over its tokens; rounding never loses one)."""
 
     @property
     def segment_lengths(self) -> npt.NDArray[np.int32]:

@@ -52,7 +52,8 @@ class LoaderState:
     seed: int
     epoch: int
     samples_consumed: int
-    """Rows handed out to optimizer steps since the run began, over all ranks; prefetched ones not counted."""
+    """Rows handed out to optimizer steps since the run began, over all ranks; prefetched ones not
+    counted."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ class CheckpointMeta:
     dp_world_size: int
     tokenizer: TokenizerSpec
     norms: dict[str, float]
-    """L2 norms of weights and of both moments, and the optimizer's step, at the save: compared after a load."""
+    """L2 norms of weights and of both moments, and the optimizer's step, at the save: compared
+    after a load."""
     files: dict[str, dict[str, int | str]]
     """name -> {bytes, sha256}."""
 

@@ -16,7 +16,8 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real pages and books; tests that need it skip, saying so, where it is absent."""
+    """The folder of real pages and books; tests that need it skip, saying so, where it is
+    absent."""
     path = Path(os.environ.get("HEADWATER_TEST_DATA", ROOT.parent / "shared" / "data"))
     if not path.is_dir():
         pytest.skip(
