@@ -1,0 +1,48 @@
+"""From a document to its signature: all that the search for duplicates needs to know of it."""
+
+import re
+
+import numpy as np
+
+from contracts.config import Config
+from data_pipeline.dedup.exact import digest, normalized
+from data_pipeline.dedup.minhash import MinHashConfig, minhash_values
+from data_pipeline.records import Document, Signature
+
+# Thai, Lao, Burmese, Khmer, kana, Han: no blanks between words, so each character is a word.
+_UNSPACED = re.compile(
+    "([\u0e01-\u0e5b\u0e81-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\U00020000-\U0003ffff])"
+)
+
+
+class DedupConfig(Config):
+    """How duplicates are found, within this job and against datasets made before."""
+
+    exact: bool = True
+    """Texts whose normalised forms are equal are duplicates."""
+    minhash: MinHashConfig | None = MinHashConfig()
+    """Texts that share most of their word shingles are duplicates; None: off."""
+    against: tuple[str, ...] = ()
+    """Output folders of earlier data jobs, the earliest first; their documents win."""
+
+    def build(self) -> "Signer":
+        """What signs documents."""
+        return Signer(self)
+
+
+class Signer:
+    """Makes signatures; the same text gives the same signature everywhere."""
+
+    def __init__(self, config: DedupConfig) -> None:
+        self._minhash = config.minhash
+
+    def signature(self, document: Document) -> Signature:
+        """The signature of a document's text."""
+        text = normalized(document.text)
+        if self._minhash is None:
+            values = np.zeros(0, dtype=np.uint32)
+        else:
+            spaced = text if text.isascii() else _UNSPACED.sub(r" \1 ", text)
+            values = minhash_values(spaced.encode().split(), self._minhash)
+        return Signature(document.doc_id, digest(text or document.text), values)

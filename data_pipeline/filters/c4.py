@@ -1,0 +1,102 @@
+"""Refuses pages that are not natural language, after Raffel et al. 2020 (C4), section 2.2.
+
+Page rules: three sentences, no "lorem ipsum", no curly bracket. The line rules (terminal
+punctuation, words in a line, "javascript") are measured as fractions of lines and off by default;
+the paper removes such lines instead of the page, which is `line_removal` (see `c4_lines.py`), done
+before any filter measures. Not done: the list of bad words, policy notices, spans of three
+sentences seen before (the dedup room's work), and the language threshold (the language filter's). A
+sentence is counted at each end mark that a blank or the end of a line follows; the paper leaves the
+method open.
+"""
+
+import re
+from typing import Literal
+
+from pydantic import NonNegativeFloat, NonNegativeInt
+
+from contracts.config import Config
+from data_pipeline.filters.c4_lines import C4LineRemovalConfig, line_faults
+from data_pipeline.filters.protocol import ABOVE, BELOW, first_broken, rules
+from data_pipeline.filters.text_view import TextView
+from data_pipeline.records import Measures, Verdict
+
+_SENTENCE_END = re.compile(
+    r"[.!?\u2026\u0964\u061f\u06d4]+[\"'\u201c\u201d\u2019\u00bb\u00ab)\]]*(?=\s|$)|[\u3002\uff01\uff1f]+"
+)
+
+
+class C4Config(Config):
+    """Rules of section 2.2; None (or false): that rule is off."""
+
+    kind: Literal["c4"] = "c4"
+    sources: tuple[str, ...] | None = None
+    """Names of the sources it judges; None: all."""
+    line_removal: C4LineRemovalConfig | None = None
+    """Removes lines as the paper does, before any filter measures; None: texts stay as they are."""
+    min_sentences: NonNegativeInt | None = 3
+    """Fewer sentences are refused."""
+    refuses_lorem_ipsum: bool = True
+    """Refuse a page that holds "lorem ipsum"."""
+    refuses_curly_brackets: bool = True
+    """Refuse a page that holds a curly bracket."""
+    max_unterminated_line_fraction: NonNegativeFloat | None = None
+    """Lines without terminal punctuation / lines; None: off."""
+    max_few_word_line_fraction: NonNegativeFloat | None = None
+    """Lines of fewer than `min_words_per_line` words / lines; None: off."""
+    max_javascript_line_fraction: NonNegativeFloat | None = None
+    """Lines that speak of JavaScript / lines; None: off."""
+    min_words_per_line: NonNegativeInt = 5
+    """What the fraction of lines with few words counts."""
+
+    def build(self) -> "C4":
+        """The filter."""
+        return C4(self)
+
+
+class C4:
+    """Sentences, placeholder text, code, and the fractions of lines C4 would remove."""
+
+    stage = "c4"
+
+    def __init__(self, config: C4Config) -> None:
+        c = config
+        self._min_words_per_line = c.min_words_per_line
+        self._rules = rules(
+            ("has_lorem_ipsum", ABOVE, 0.0 if c.refuses_lorem_ipsum else None, "lorem_ipsum"),
+            (
+                "num_curly_brackets",
+                ABOVE,
+                0.0 if c.refuses_curly_brackets else None,
+                "curly_bracket",
+            ),
+            ("num_sentences", BELOW, c.min_sentences, "too_few_sentences"),
+            (
+                "unterminated_line_fraction",
+                ABOVE,
+                c.max_unterminated_line_fraction,
+                "unterminated_lines",
+            ),
+            ("few_word_line_fraction", ABOVE, c.max_few_word_line_fraction, "few_word_lines"),
+            ("javascript_line_fraction", ABOVE, c.max_javascript_line_fraction, "javascript_lines"),
+        )
+
+    def measure(self, view: TextView) -> dict[str, float | str]:
+        text = view.text
+        faults = [line_faults(line, self._min_words_per_line) for line in view.lines]
+        return {
+            "num_sentences": float(sum(1 for _ in _SENTENCE_END.finditer(text))),
+            "has_lorem_ipsum": float("lorem ipsum" in text.lower()),
+            "num_curly_brackets": float(text.count("{") + text.count("}")),
+            "unterminated_line_fraction": view.fraction_of_lines(
+                sum(fault.is_unterminated for fault in faults)
+            ),
+            "few_word_line_fraction": view.fraction_of_lines(
+                sum(fault.has_few_words for fault in faults)
+            ),
+            "javascript_line_fraction": view.fraction_of_lines(
+                sum(fault.is_javascript for fault in faults)
+            ),
+        }
+
+    def decide(self, measures: Measures) -> Verdict:
+        return first_broken(self.stage, self._rules, measures)

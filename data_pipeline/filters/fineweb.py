@@ -1,0 +1,70 @@
+"""Refuses lists, menus and templates, after Penedo et al. 2024 (FineWeb), section 3.6.
+
+Three rules, found there by comparing the statistics of a good and a worse crawl. A line is one that
+holds more than blanks. The paper's threshold on repeated lines is 0.1; the pipeline released with
+it runs with 0.01, which suits only texts whose extraction already removed menus.
+"""
+
+from typing import Literal
+
+from pydantic import NonNegativeFloat, NonNegativeInt
+
+from contracts.config import Config
+from data_pipeline.filters.protocol import AT_LEAST, AT_MOST, first_broken, rules
+from data_pipeline.filters.text_view import TextView
+from data_pipeline.records import Measures, Verdict
+
+
+class FineWebConfig(Config):
+    """Thresholds of section 3.6; None: that rule is off."""
+
+    kind: Literal["fineweb"] = "fineweb"
+    sources: tuple[str, ...] | None = None
+    """Names of the sources it judges; None: all."""
+    min_terminal_punctuation_fraction: NonNegativeFloat | None = 0.12
+    """Lines that end a sentence / lines; this or less is refused."""
+    max_duplicate_line_characters: NonNegativeFloat | None = 0.1
+    """Share of characters in lines that stood before; this or more is refused."""
+    max_short_line_fraction: NonNegativeFloat | None = 0.67
+    """Short lines / lines; this or more is refused."""
+    short_line_characters: NonNegativeInt = 30
+    """A line of at most so many characters is short."""
+
+    def build(self) -> "FineWeb":
+        """The filter."""
+        return FineWeb(self)
+
+
+class FineWeb:
+    """Line punctuation, line repetition, line length."""
+
+    stage = "fineweb"
+
+    def __init__(self, config: FineWebConfig) -> None:
+        self._short_line_characters = config.short_line_characters
+        self._rules = rules(
+            (
+                "terminal_punctuation_fraction",
+                AT_MOST,
+                config.min_terminal_punctuation_fraction,
+                "few_lines_end_in_punctuation",
+            ),
+            (
+                "duplicate_line_characters",
+                AT_LEAST,
+                config.max_duplicate_line_characters,
+                "duplicate_line_characters",
+            ),
+            ("short_line_fraction", AT_LEAST, config.max_short_line_fraction, "short_lines"),
+        )
+
+    def measure(self, view: TextView) -> dict[str, float | str]:
+        num_short = sum(len(line) <= self._short_line_characters for line in view.lines)
+        return {
+            "terminal_punctuation_fraction": view.terminal_punctuation_fraction,
+            "duplicate_line_characters": view.line_repetition.characters_fraction,
+            "short_line_fraction": view.fraction_of_lines(num_short),
+        }
+
+    def decide(self, measures: Measures) -> Verdict:
+        return first_broken(self.stage, self._rules, measures)

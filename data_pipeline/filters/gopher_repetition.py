@@ -1,0 +1,111 @@
+"""Refuses texts that repeat themselves, after Rae et al. 2021 (Gopher), section A1.1 and table A1.
+
+The table bounds how much of a text stands in repeated lines, paragraphs and word n-grams.
+"Repeated" is read here as: equal to a part that stood before in the same text, so a passage that
+stands twice counts once. The most frequent n-gram counts only where it stands at least twice, and
+overlaps count once.
+"""
+
+from typing import Literal
+
+from pydantic import NonNegativeFloat
+
+from contracts.config import Config
+from data_pipeline.filters.protocol import ABOVE, first_broken, rules
+from data_pipeline.filters.text_view import TextView
+from data_pipeline.records import Measures, Verdict
+
+
+class GopherRepetitionConfig(Config):
+    """Thresholds of table A1; a document above one is refused; None: that rule is off."""
+
+    kind: Literal["gopher_repetition"] = "gopher_repetition"
+    sources: tuple[str, ...] | None = None
+    """Names of the sources it judges; None: all."""
+    max_duplicate_line_fraction: NonNegativeFloat | None = 0.30
+    """Repeated lines / lines."""
+    max_duplicate_paragraph_fraction: NonNegativeFloat | None = 0.30
+    """Repeated paragraphs / paragraphs."""
+    max_duplicate_line_characters: NonNegativeFloat | None = 0.20
+    """Share of characters in repeated lines."""
+    max_duplicate_paragraph_characters: NonNegativeFloat | None = 0.20
+    """Share of characters in repeated paragraphs."""
+    max_top_2_gram: NonNegativeFloat | None = 0.20
+    """Share of characters in the most frequent pair of words."""
+    max_top_3_gram: NonNegativeFloat | None = 0.18
+    """Share of characters in the most frequent 3 words."""
+    max_top_4_gram: NonNegativeFloat | None = 0.16
+    """Share of characters in the most frequent 4 words."""
+    max_duplicate_5_grams: NonNegativeFloat | None = 0.15
+    """Share of characters in repeated stretches of 5 words."""
+    max_duplicate_6_grams: NonNegativeFloat | None = 0.14
+    """Share of characters in repeated stretches of 6 words."""
+    max_duplicate_7_grams: NonNegativeFloat | None = 0.13
+    """Share of characters in repeated stretches of 7 words."""
+    max_duplicate_8_grams: NonNegativeFloat | None = 0.12
+    """Share of characters in repeated stretches of 8 words."""
+    max_duplicate_9_grams: NonNegativeFloat | None = 0.11
+    """Share of characters in repeated stretches of 9 words."""
+    max_duplicate_10_grams: NonNegativeFloat | None = 0.10
+    """Share of characters in repeated stretches of 10 words."""
+
+    def build(self) -> "GopherRepetition":
+        """The filter."""
+        return GopherRepetition(self)
+
+
+class GopherRepetition:
+    """Repetition of lines, paragraphs and n-grams within one text."""
+
+    stage = "gopher_repetition"
+
+    def __init__(self, config: GopherRepetitionConfig) -> None:
+        c = config
+        self._rules = rules(
+            ("duplicate_line_fraction", ABOVE, c.max_duplicate_line_fraction, "duplicate_lines"),
+            (
+                "duplicate_paragraph_fraction",
+                ABOVE,
+                c.max_duplicate_paragraph_fraction,
+                "duplicate_paragraphs",
+            ),
+            (
+                "duplicate_line_characters",
+                ABOVE,
+                c.max_duplicate_line_characters,
+                "duplicate_line_characters",
+            ),
+            (
+                "duplicate_paragraph_characters",
+                ABOVE,
+                c.max_duplicate_paragraph_characters,
+                "duplicate_paragraph_characters",
+            ),
+            ("top_2_gram", ABOVE, c.max_top_2_gram, "top_2_gram"),
+            ("top_3_gram", ABOVE, c.max_top_3_gram, "top_3_gram"),
+            ("top_4_gram", ABOVE, c.max_top_4_gram, "top_4_gram"),
+            ("duplicate_5_grams", ABOVE, c.max_duplicate_5_grams, "duplicate_5_grams"),
+            ("duplicate_6_grams", ABOVE, c.max_duplicate_6_grams, "duplicate_6_grams"),
+            ("duplicate_7_grams", ABOVE, c.max_duplicate_7_grams, "duplicate_7_grams"),
+            ("duplicate_8_grams", ABOVE, c.max_duplicate_8_grams, "duplicate_8_grams"),
+            ("duplicate_9_grams", ABOVE, c.max_duplicate_9_grams, "duplicate_9_grams"),
+            ("duplicate_10_grams", ABOVE, c.max_duplicate_10_grams, "duplicate_10_grams"),
+        )
+
+    def measure(self, view: TextView) -> dict[str, float | str]:
+        lines, paragraphs, ngrams = (
+            view.line_repetition,
+            view.paragraph_repetition,
+            view.ngram_repetition,
+        )
+        return {
+            "duplicate_line_fraction": lines.parts_fraction,
+            "duplicate_paragraph_fraction": paragraphs.parts_fraction,
+            "duplicate_line_characters": lines.characters_fraction,
+            "duplicate_paragraph_characters": paragraphs.characters_fraction,
+            **{f"top_{n}_gram": ngrams[n].top for n in (2, 3, 4)},
+            **{f"duplicate_{n}_grams": ngrams[n].duplicate for n in range(5, 11)},
+        }
+
+    def decide(self, measures: Measures) -> Verdict:
+        return first_broken(self.stage, self._rules, measures)
