@@ -1,0 +1,207 @@
+"""Where this process stands among the ranks, and the few things ranks do together.
+
+The launcher's environment variables are read once, in `World.from_environment`. A process without
+a launcher is a world of one, which needs no process group. Every method that communicates is
+called by all ranks or by none.
+"""
+
+import logging
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from types import FrameType, TracebackType
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from contracts.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+COLLECTIVE_TIMEOUT = timedelta(minutes=30)
+"""A rank that waits longer than this for the others fails; a save of a large model fits in."""
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among all: its rank, its machine's, and its place in data parallelism."""
+
+    rank: int
+    local_rank: int
+    world_size: int
+    dp_rank: int
+    dp_world_size: int
+    device: torch.device
+    backend: str
+    """`nccl` or `gloo`; `none` for a single process without a process group."""
+
+    @staticmethod
+    def from_environment(*, local_rank: int | None = None) -> "World":
+        """The world that RANK, LOCAL_RANK and WORLD_SIZE describe; one process without them.
+
+        Args:
+            local_rank: what the launcher also gave on the command line; must agree.
+
+        Raises:
+            ConfigError: a variable is missing, or two sources disagree.
+        """
+        names = ("RANK", "LOCAL_RANK", "WORLD_SIZE")
+        given = {name: os.environ[name] for name in names if name in os.environ}
+        if not given and local_rank is None:
+            return World.single()
+        missing = [name for name in names if name not in given]
+        if missing:
+            raise ConfigError(
+                f"environment lacks {', '.join(missing)} though "
+                f"{', '.join(given) or '--local_rank'} is set; start with the deepspeed launcher "
+                "or torchrun, or unset them for one process"
+            )
+        rank, env_local_rank, world_size = (_integer(name, given[name]) for name in names)
+        if local_rank is not None and local_rank != env_local_rank:
+            raise ConfigError(
+                f"--local_rank={local_rank} disagrees with LOCAL_RANK={env_local_rank} of the "
+                "environment; let the launcher set both"
+            )
+        if not 0 <= rank < world_size:
+            raise ConfigError(
+                f"RANK={rank} is not within WORLD_SIZE={world_size}; fix the launcher"
+            )
+        device, backend = _device_and_backend(env_local_rank)
+        return World(rank, env_local_rank, world_size, rank, world_size, device, backend)
+
+    @staticmethod
+    def single() -> "World":
+        """One process, no process group."""
+        device, _ = _device_and_backend(0)
+        return World(0, 0, 1, 0, 1, device, "none")
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the rank that writes what is written once."""
+        return self.rank == 0
+
+    def start(self) -> None:
+        """Join the process group; nothing to do for a world without a backend."""
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        if self.backend != "none" and not dist.is_initialized():
+            dist.init_process_group(
+                self.backend,
+                rank=self.rank,
+                world_size=self.world_size,
+                timeout=COLLECTIVE_TIMEOUT,
+            )
+
+    def stop(self) -> None:
+        """Leave the process group, whoever made it."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+    def __enter__(self) -> "World":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        if self.world_size > 1:
+            self.sum(0)
+
+    def sum(self, value: float) -> float:
+        """The sum of a number over all ranks, in fp64 (exact for counts below 2**53)."""
+        if self.world_size == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return float(total.item())
+
+    def sum_tensor(self, value: torch.Tensor) -> torch.Tensor:
+        """The sum of a tensor over all ranks, as a new tensor of the same shape and type."""
+        total = value.detach().clone()
+        if self.world_size > 1:
+            dist.all_reduce(total)
+        return total
+
+    def gather(self, item: Item) -> list[Item]:
+        """One small object of every rank, in the order of ranks, on every rank."""
+        if self.world_size == 1:
+            return [item]
+        items: list[Any] = [None] * self.world_size
+        dist.all_gather_object(items, item)
+        return items
+
+    def broadcast(self, item: Item) -> Item:
+        """Rank 0's small object on every rank."""
+        if self.world_size == 1:
+            return item
+        items: list[Any] = [item]
+        dist.broadcast_object_list(items, src=0, device=self.device)
+        received: Item = items[0]
+        return received
+
+
+class StopSignal:
+    """SIGTERM or SIGINT on any rank stops all ranks after the same step.
+
+    The first signal sets a flag, later ones change nothing, so a launcher that repeats its signal
+    cannot break the save. Within a `with` block only; the handlers before are put back behind it.
+    """
+
+    SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._received = 0
+        self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
+
+    def __enter__(self) -> "StopSignal":
+        for number in self.SIGNALS:
+            self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's shape
+        self._received = self._received or number
+
+    def requested(self) -> bool:
+        """Whether any rank was signalled: the same answer on every rank, so all of them call it."""
+        return self._world.sum(float(bool(self._received))) > 0
+
+
+def _integer(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"{name}={text!r} of the environment is not a whole number; fix the launcher"
+        ) from error
+
+
+def _device_and_backend(local_rank: int) -> tuple[torch.device, str]:
+    if not torch.cuda.is_available():
+        return torch.device("cpu"), "gloo"
+    if local_rank >= torch.cuda.device_count():
+        raise ConfigError(
+            f"LOCAL_RANK={local_rank} but this machine has {torch.cuda.device_count()} GPU(s); "
+            "start no more processes than GPUs"
+        )
+    return torch.device("cuda", local_rank), "nccl"
