@@ -58,6 +58,8 @@ class ShardInfo:
     """Rows of every chunk but the last: row r is in chunk r // rows_per_chunk."""
     index_path: str
     index_sha256: str
+    group: int = 0
+    """Write group within the source; packing starts anew in each, in the order of the shards."""
 
 
 @dataclass(frozen=True)

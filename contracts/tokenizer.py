@@ -7,6 +7,7 @@ us.
 A literal U+2581 decodes to a blank, as SentencePiece uses that sign for one.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,6 +19,8 @@ import sentencepiece as spm
 from contracts import storage
 from contracts.errors import DataError
 
+MODEL_NAME = "tokenizer.model"
+SPEC_NAME = "tokenizer.json"
 TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
 
@@ -122,3 +125,10 @@ def load_tokenizer(url: str) -> Tokenizer:
         DataError: the file is missing, is not a SentencePiece model, or has no end-of-text piece.
     """
     return Tokenizer(storage.read_bytes(url), where=url)
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: str) -> None:
+    """Commit `tokenizer.model` and beside it `tokenizer.json`, its TokenizerSpec."""
+    storage.write_bytes(storage.join(folder, MODEL_NAME), tokenizer.model)
+    text = json.dumps(tokenizer.spec.as_json(), indent=1) + "\n"
+    storage.write_bytes(storage.join(folder, SPEC_NAME), text.encode())

@@ -156,6 +156,19 @@ class DuplicateOf:
 
 
 @dataclass(frozen=True)
+class Section:
+    """What of one document goes to one split in one piece: all, or a run of sections."""
+
+    document: Document
+    """The document the text was cut from."""
+    number: int
+    """0 for an undivided document; else the number of the run's first section."""
+    text: str
+    split: str
+    """`train` or `validation`."""
+
+
+@dataclass(frozen=True)
 class TokenizedDocument:
     """A document, or one section of a long one, as token ids."""
 
