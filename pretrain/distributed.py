@@ -162,7 +162,8 @@ class StopSignal:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._received = 0
+        self.received = 0
+        """Number of the first signal this rank had; 0: none."""
         self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     def __enter__(self) -> "StopSignal":
@@ -180,11 +181,11 @@ class StopSignal:
             signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's shape
-        self._received = self._received or number
+        self.received = self.received or number
 
     def requested(self) -> bool:
         """Whether any rank was signalled: the same answer on every rank, so all of them call it."""
-        return self._world.sum(float(bool(self._received))) > 0
+        return self._world.sum(float(bool(self.received))) > 0
 
 
 def _integer(name: str, text: str) -> int:

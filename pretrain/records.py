@@ -1,7 +1,7 @@
 """The doors between the rooms of the trainer: batches, states and reports."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -10,6 +10,12 @@ from contracts.tokenizer import TokenizerSpec
 
 IGNORE_INDEX = -100
 """Target that the loss does not count: padding, and the first token of a document."""
+
+
+WEIGHT = "weight"
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""Adam's moments, under the names of torch's optimizer state."""
+STATE_KEYS = (WEIGHT, *MOMENTS)
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,27 @@ class CheckpointMeta:
     after a load."""
     files: dict[str, dict[str, int | str]]
     """name -> {bytes, sha256}."""
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A range of one flattened parameter: elements `start` to `start + length`."""
+
+    name: str
+    """Of the parameter, as in `model.named_parameters()`."""
+    key: str
+    """One of STATE_KEYS."""
+    start: int
+    values: Tensor
+    """(length,) fp32; may be a view of live state: read it before the next step."""
+
+
+class FragmentReader(Protocol):
+    """Where an engine takes its state from."""
+
+    def read(self, name: str, key: str, start: int, length: int) -> Tensor:
+        """(length,) fp32 on the CPU: a range of a flattened parameter or moment."""
+        ...
 
 
 @dataclass(frozen=True)

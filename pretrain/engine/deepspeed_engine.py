@@ -28,13 +28,13 @@ from contracts.errors import ConfigError
 from pretrain.distributed import World
 from pretrain.engine.build_locks import remove_stale_build_locks
 from pretrain.engine.deepspeed_config import DeepSpeedEngineConfig, JsonTree, deepspeed_config
-from pretrain.engine.protocol import MOMENTS, STATE_KEYS, WEIGHT, Fragment, FragmentReader
 from pretrain.engine.torch_engine import (
     new_adam_state,
     optimizer_step,
     replicated_fragments,
     restore_replicated,
 )
+from pretrain.records import MOMENTS, STATE_KEYS, WEIGHT, Fragment, FragmentReader
 
 logger = logging.getLogger(__name__)
 

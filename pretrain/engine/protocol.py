@@ -8,37 +8,12 @@ one layout is read by any other; no collective is needed, and the values are cop
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-WEIGHT = "weight"
-MOMENTS = ("exp_avg", "exp_avg_sq")
-"""Adam's moments, under the names of torch's optimizer state."""
-STATE_KEYS = (WEIGHT, *MOMENTS)
-
-
-@dataclass(frozen=True)
-class Fragment:
-    """A range of one flattened parameter: elements `start` to `start + length`."""
-
-    name: str
-    """Of the parameter, as in `model.named_parameters()`."""
-    key: str
-    """One of STATE_KEYS."""
-    start: int
-    values: Tensor
-    """(length,) fp32; may be a view of live state: read it before the next step."""
-
-
-class FragmentReader(Protocol):
-    """Where an engine takes its state from."""
-
-    def read(self, name: str, key: str, start: int, length: int) -> Tensor:
-        """(length,) fp32 on the CPU: a range of a flattened parameter or moment."""
-        ...
+from pretrain.records import STATE_KEYS, Fragment, FragmentReader
 
 
 class Engine(Protocol):

@@ -16,7 +16,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from contracts.config import Config
 from pretrain.distributed import World
-from pretrain.engine.protocol import MOMENTS, STATE_KEYS, WEIGHT, Fragment, FragmentReader
+from pretrain.records import MOMENTS, STATE_KEYS, WEIGHT, Fragment, FragmentReader
 
 
 class TorchEngineConfig(Config):
