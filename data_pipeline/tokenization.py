@@ -229,7 +229,7 @@ def _batches(sections: Iterable[Section]) -> Iterator[list[Section]]:
         yield batch
 
 
-def existing_tokenizer(config: ExistingTokenizerConfig) -> Tokenizer:
+def resolve_tokenizer(config: ExistingTokenizerConfig) -> Tokenizer:
     """The tokenizer of a model made before.
 
     Raises:
