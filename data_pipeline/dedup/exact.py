@@ -18,17 +18,22 @@ _MARKS = (
     "\u0981-\u0d83\u0dca-\u0ddf\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd"
     "\u0f71-\u0f84\u102b-\u103e\u17b6-\u17d3"
 )
-_SEPARATORS = re.compile(rf"(?:[^\w{_MARKS}]|_)+")
+_WORD = re.compile(rf"[\w{_MARKS}]+")
+_WORD_WITHOUT_MARKS = re.compile(r"\w+")
+_MARK = re.compile(f"[{_MARKS}]")
 
 
 def normalized(text: str) -> str:
     """The form of a text that case, punctuation and spacing do not change; idempotent."""
     if text.isascii():
-        return _SEPARATORS.sub(" ", text.lower()).strip(" ")
-    # Folding can undo a composition and composing can bring a capital; two rounds settle both.
-    for _ in range(2):
-        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return _SEPARATORS.sub(" ", text).strip(" ")
+        return " ".join(_WORD_WITHOUT_MARKS.findall(text.lower().replace("_", " ")))
+    text = _composed(_composed(text).casefold())
+    pattern = _WORD if _MARK.search(text) else _WORD_WITHOUT_MARKS
+    return " ".join(pattern.findall(text.replace("_", " ")))
+
+
+def _composed(text: str) -> str:
+    return text if unicodedata.is_normalized("NFKC", text) else unicodedata.normalize("NFKC", text)
 
 
 def digest(text: str) -> bytes:

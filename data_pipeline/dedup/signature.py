@@ -43,6 +43,7 @@ class Signer:
         if self._minhash is None:
             values = np.zeros(0, dtype=np.uint32)
         else:
-            spaced = text if text.isascii() else _UNSPACED.sub(r" \1 ", text)
+            has_unspaced = not text.isascii() and _UNSPACED.search(text)
+            spaced = _UNSPACED.sub(r" \1 ", text) if has_unspaced else text
             values = minhash_values(spaced.encode().split(), self._minhash)
         return Signature(document.doc_id, digest(text or document.text), values)

@@ -5,24 +5,21 @@ punctuation, words in a line, "javascript") are measured as fractions of lines a
 the paper removes such lines instead of the page, which is `line_removal` (see `c4_lines.py`), done
 before any filter measures. Not done: the list of bad words, policy notices, spans of three
 sentences seen before (the dedup room's work), and the language threshold (the language filter's). A
-sentence is counted at each end mark that a blank or the end of a line follows; the paper leaves the
-method open.
+sentence is counted at each word that ends in an end mark; the paper leaves the method open.
 """
 
-import re
 from typing import Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt
 
 from contracts.config import Config
-from data_pipeline.filters.c4_lines import C4LineRemovalConfig, line_faults
+from data_pipeline.filters.c4_lines import C4LineRemovalConfig, speaks_of_javascript
 from data_pipeline.filters.protocol import ABOVE, BELOW, first_broken, rules
-from data_pipeline.filters.text_view import TextView
+from data_pipeline.filters.text_view import TextView, has_fewer_words
 from data_pipeline.records import Measures, Verdict
 
-_SENTENCE_END = re.compile(
-    r"[.!?\u2026\u0964\u061f\u06d4]+[\"'\u201c\u201d\u2019\u00bb\u00ab)\]]*(?=\s|$)|[\u3002\uff01\uff1f]+"
-)
+_SENTENCE_ENDS = frozenset(".!?\u2026\u3002\uff01\uff1f\u0964\u061f\u06d4")
+_CLOSING = "\"')]\u201c\u201d\u2019\u00bb\u00ab"
 
 
 class C4Config(Config):
@@ -81,22 +78,23 @@ class C4:
         )
 
     def measure(self, view: TextView) -> dict[str, float | str]:
-        text = view.text
-        faults = [line_faults(line, self._min_words_per_line) for line in view.lines]
+        few = self._min_words_per_line
+        num_few = sum(has_fewer_words(line, few) for line in view.lines)
+        num_javascript = 0
+        if speaks_of_javascript(view.lowered):
+            num_javascript = sum(map(speaks_of_javascript, view.lines))
         return {
-            "num_sentences": float(sum(1 for _ in _SENTENCE_END.finditer(text))),
-            "has_lorem_ipsum": float("lorem ipsum" in text.lower()),
-            "num_curly_brackets": float(text.count("{") + text.count("}")),
-            "unterminated_line_fraction": view.fraction_of_lines(
-                sum(fault.is_unterminated for fault in faults)
-            ),
-            "few_word_line_fraction": view.fraction_of_lines(
-                sum(fault.has_few_words for fault in faults)
-            ),
-            "javascript_line_fraction": view.fraction_of_lines(
-                sum(fault.is_javascript for fault in faults)
-            ),
+            "num_sentences": float(view.num_words_where(_ends_sentence)),
+            "has_lorem_ipsum": float("lorem ipsum" in view.lowered),
+            "num_curly_brackets": float(view.text.count("{") + view.text.count("}")),
+            "unterminated_line_fraction": 1.0 - view.terminal_punctuation_fraction,
+            "few_word_line_fraction": view.fraction_of_lines(num_few),
+            "javascript_line_fraction": view.fraction_of_lines(num_javascript),
         }
 
     def decide(self, measures: Measures) -> Verdict:
         return first_broken(self.stage, self._rules, measures)
+
+
+def _ends_sentence(word: str) -> bool:
+    return not word[-1].isalnum() and word.rstrip(_CLOSING)[-1:] in _SENTENCE_ENDS

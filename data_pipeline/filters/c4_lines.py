@@ -2,7 +2,7 @@
 
 A line stays when it ends in terminal punctuation, holds enough words and does not speak of
 JavaScript. Blank lines stay where a line around them does, so that paragraphs remain paragraphs.
-Deviation: the marks of other scripts end a sentence too (`TERMINAL_PUNCTUATION`).
+Deviation: the marks of other scripts end a sentence too (`text_view.TERMINAL_PUNCTUATION`).
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pydantic import NonNegativeInt
 
 from contracts.config import Config
-from data_pipeline.filters.text_view import TERMINAL_PUNCTUATION, split_words
+from data_pipeline.filters.text_view import ends_in_punctuation, has_fewer_words
 from data_pipeline.records import Document
 
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -32,22 +32,9 @@ class C4LineRemovalConfig(Config):
         return C4LineRemoval(self)
 
 
-@dataclass(frozen=True)
-class LineFaults:
-    """What C4 holds against one line."""
-
-    is_unterminated: bool
-    has_few_words: bool
-    is_javascript: bool
-
-
-def line_faults(line: str, min_words: int) -> LineFaults:
-    """The faults of a stripped line that is not empty."""
-    return LineFaults(
-        is_unterminated=not line.endswith(TERMINAL_PUNCTUATION),
-        has_few_words=len(line) < 4096 and len(split_words(line)) < min_words,
-        is_javascript="javascript" in line.lower(),
-    )
+def speaks_of_javascript(line: str) -> bool:
+    """Whether a line holds the word, as warnings to switch it on do."""
+    return "javascript" in line.lower()
 
 
 @dataclass(frozen=True)
@@ -85,9 +72,8 @@ class C4LineRemoval:
 
     def _removes(self, line: str) -> bool:
         config = self._config
-        faults = line_faults(line, config.min_words_per_line or 0)
         return (
-            (config.removes_unterminated and faults.is_unterminated)
-            or (config.removes_javascript and faults.is_javascript)
-            or faults.has_few_words
+            (config.removes_unterminated and not ends_in_punctuation(line))
+            or has_fewer_words(line, config.min_words_per_line or 0)
+            or (config.removes_javascript and speaks_of_javascript(line))
         )

@@ -7,6 +7,7 @@ page. Without a known language the best of all lists counts.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt
@@ -21,8 +22,8 @@ BULLETS = ("\u2022", "\u2023", "\u25aa", "\u25cf", "\u25e6", "\u2043", "\u25b6",
 """Characters that open an item of a list."""
 ELLIPSES = ("...", "\u2026")
 
-_ALPHABETIC = re.compile(r"[^\W\d_]")
-_PLAIN_WORD = re.compile(r"[^\W\d_]+")
+_LETTER = re.compile(r"[^\W\d_]")
+_PUNCTUATION = ".,;:!?\"'()[]\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2013\u2014\u2026"
 
 
 class GopherQualityConfig(Config):
@@ -88,7 +89,6 @@ class GopherQuality:
         text, lines = view.text, view.lines
         num_words = len(view.words)
         num_ellipses = text.count("...") + text.count("\u2026")
-        num_alphabetic = sum(map(bool, map(_ALPHABETIC.search, view.words)))
         return {
             "num_words": float(num_words),
             "mean_word_length": view.fraction_of_words(float(view.word_lengths.sum())),
@@ -100,8 +100,8 @@ class GopherQuality:
             "ellipsis_line_fraction": view.fraction_of_lines(
                 sum(line.endswith(ELLIPSES) for line in lines)
             ),
-            "alphabetic_word_fraction": view.fraction_of_words(num_alphabetic),
-            "num_stop_words": float(num_stop_words(text, view.language)),
+            "alphabetic_word_fraction": view.fraction_of_words(view.num_words_where(_has_letter)),
+            "num_stop_words": float(num_stop_words(view.distinct_words, view.language)),
             "has_stop_word_list": float(view.language is None or view.language in STOP_WORDS),
         }
 
@@ -112,8 +112,12 @@ class GopherQuality:
         )
 
 
-def num_stop_words(text: str, language: str | None) -> int:
-    """Different stop words of `language` in a text (None: of the best list); 0 without a list."""
-    present = set(_PLAIN_WORD.findall(text.lower()))
+def _has_letter(word: str) -> bool:
+    return word.isalpha() or _LETTER.search(word) is not None
+
+
+def num_stop_words(words: Sequence[str], language: str | None) -> int:
+    """Different stop words of `language` among words (None: of the best list); 0 without a list."""
+    present = {word.strip(_PUNCTUATION) for word in " ".join(words).lower().split()}
     lists = STOP_WORDS.values() if language is None else [STOP_WORDS.get(language, frozenset())]
     return max(len(present & words) for words in lists)

@@ -103,8 +103,8 @@ class GopherRepetition:
             "duplicate_paragraph_fraction": paragraphs.parts_fraction,
             "duplicate_line_characters": lines.characters_fraction,
             "duplicate_paragraph_characters": paragraphs.characters_fraction,
-            **{f"top_{n}_gram": ngrams[n].top for n in (2, 3, 4)},
-            **{f"duplicate_{n}_grams": ngrams[n].duplicate for n in range(5, 11)},
+            **{f"top_{n}_gram": value for n, value in ngrams.top.items()},
+            **{f"duplicate_{n}_grams": value for n, value in ngrams.duplicate.items()},
         }
 
     def decide(self, measures: Measures) -> Verdict:

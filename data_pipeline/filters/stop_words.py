@@ -13,35 +13,39 @@ _LISTS = {
         "a v se na je že to s z do o i ve pro za by ale jako po tak od které který jsou bylo však"
     ),
     "da": (
-        "og i at det er en den til af som på de med han for der et ikke har var jeg fra men vi om"  # codespell:ignore som
+        "og i at det er en den til af som på de med han for der et "  # codespell:ignore som
+        "ikke har var jeg fra men vi om"
     ),
     "de": (
-        "der die das und in zu den von mit ist des dem sich nicht ein eine auf für es im "
-        "auch als an wir ich sie"
+        "der die das und in zu den von mit ist des dem sich nicht ein "
+        "eine auf für es im auch als an wir ich sie"
     ),
     "en": "the be to of and that have with",
     "es": "de la que el en y a los se del las un por con no una su para es al lo como más pero sus",
     "fi": (
-        "ja on ei se että oli hän mutta ovat kun niin joka tai myös ole kuin sen jos "
-        "mukaan sekä voi"
+        "ja on ei se että oli hän mutta ovat kun niin joka tai myös "
+        "ole kuin sen jos mukaan sekä voi"
     ),
     "fr": (
-        "de la le et les des en un une du que est dans qui pour au par sur pas plus ne se "
-        "ce avec il"
+        "de la le et les des en un une du que est dans qui pour au "
+        "par sur pas plus ne se ce avec il"
     ),
     "hu": "a az és hogy nem is egy van ez volt meg de már csak mint ki azt még ha vagy el lehet",
     "id": (
-        "yang dan di dengan untuk dari pada ini itu dalam tidak adalah akan ke oleh juga "
-        "atau ada saya"
+        "yang dan di dengan untuk dari pada ini itu dalam tidak "
+        "adalah akan ke oleh juga atau ada saya"
     ),
     "it": (
         "di e il la che in un a per una è con non si del da le dei sono al come i della più lo gli"
     ),
     "nl": (
-        "de het een en van in is dat op te zijn met voor niet die er aan ook als om bij "
-        "maar door je ik"
+        "de het een en van in is dat op te zijn met voor niet die er "
+        "aan ook als om bij maar door je ik"
     ),
-    "no": "og i det er på som en å til for med at av de ikke den har jeg om et men var seg fra vi",  # codespell:ignore som
+    "no": (
+        "og i det er på som en å til for med at av de ikke den har "  # codespell:ignore som
+        "jeg om et men var seg fra vi"
+    ),
     "pl": (
         "w i na się z do nie to że jest o jak a po od za przez dla co tym ale są by jego oraz już"
     ),
@@ -51,12 +55,12 @@ _LISTS = {
     ),
     "ru": "и в не на что с он я как это по но к из у за от так же для бы то все его она было",
     "sv": (
-        "och i att det som en på är av för med den till inte har de ett om men var jag "  # codespell:ignore som
-        "sig från vi så"
+        "och i att det som en på är av för med den till inte har de "  # codespell:ignore som
+        "ett om men var jag sig från vi så"
     ),
     "tr": (
-        "ve bir bu da de için ile çok daha olarak gibi ne o olan ama ben kadar en var "  # codespell:ignore bu
-        "sonra her değil"
+        "ve bir bu da de için ile çok daha olarak gibi ne o olan ama "  # codespell:ignore bu
+        "ben kadar en var sonra her değil"
     ),
     "uk": "і в не на що з у до та як це за я по від він для про його але є ви ми так або",
 }

@@ -6,7 +6,7 @@ is a word, so that a page in them has a length at all. Nothing here knows of thr
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +16,9 @@ import numpy.typing as npt
 from data_pipeline.records import Document
 
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+TOP_NGRAMS = range(2, 5)
+DUPLICATE_NGRAMS = range(5, 11)
 
 # Blocks whose scripts put no blanks between words: Thai, Lao, Burmese, Khmer, kana, Han.
 _UNSPACED = (
@@ -25,19 +28,33 @@ _UNSPACED = (
 _UNSPACED_CHARACTER = re.compile(f"([{_UNSPACED}])")
 _PARAGRAPH_BREAK = re.compile(r"\n\s*\n")
 
-TERMINAL_PUNCTUATION = (
-    *(".", "!", "?", '"', "\u2026", "\u201c", "\u201d", "\u2019", "\u00bb", "\u00ab", "\u203a"),
-    *("\u3002", "\uff01", "\uff1f", "\uff0e", "\uff61", "\u300d", "\u300f"),  # East Asian
-    *("\u061f", "\u06d4", "\u0964", "\u0965", "\u1362", "\u104b", "\u17d4"),
+TERMINAL_PUNCTUATION = frozenset(
+    '.!?"\u2026\u201c\u201d\u2019\u00bb\u00ab\u203a'
+    "\u3002\uff01\uff1f\uff0e\uff61\u300d\u300f"  # East Asian
+    "\u061f\u06d4\u0964\u0965\u1362\u104b\u17d4"  # others
 )
 """Ends of a sentence, and closing quotation marks: those of C4 and their likes in other scripts."""
 
 
 def split_words(text: str) -> list[str]:
     """The words of a text; a character of a script without blanks is a word of its own."""
-    if not text.isascii() and _UNSPACED_CHARACTER.search(text):
-        text = _UNSPACED_CHARACTER.sub(r" \1 ", text)
-    return text.split()
+    return _spaced(text).split()
+
+
+def has_fewer_words(text: str, number: int) -> bool:
+    """Whether `split_words` gives fewer than `number`; a long text is not split to its end."""
+    return number > 0 and len(_spaced(text).split(None, number - 1)) < number
+
+
+def _spaced(text: str) -> str:
+    if text.isascii() or not _UNSPACED_CHARACTER.search(text):
+        return text
+    return _UNSPACED_CHARACTER.sub(r" \1 ", text)
+
+
+def ends_in_punctuation(line: str) -> bool:
+    """Whether a stripped line, not empty, ends a sentence."""
+    return line[-1] in TERMINAL_PUNCTUATION
 
 
 @dataclass(frozen=True)
@@ -70,12 +87,12 @@ def _ratio(part: float, whole: float) -> float:
 
 @dataclass(frozen=True)
 class NgramRepetition:
-    """Repetition of word n-grams of one length, as fractions of the characters of all words."""
+    """Repetition of word n-grams, as fractions of the characters of all words, by n."""
 
-    top: float
-    """Characters covered by the most frequent n-gram; 0 where none stands twice."""
-    duplicate: float
-    """Characters covered by n-grams that stood before."""
+    top: Mapping[int, float]
+    """n = 2 to 4: characters covered by the most frequent n-gram; 0 where none stands twice."""
+    duplicate: Mapping[int, float]
+    """n = 5 to 10: characters covered by n-grams that stood before."""
 
 
 class TextView:
@@ -95,14 +112,35 @@ class TextView:
     @cached_property
     def word_lengths(self) -> IntArray:
         """(N,) characters of each word."""
-        return np.fromiter(map(len, self.words), dtype=np.int64, count=len(self.words))
+        lengths = np.fromiter(map(len, self.distinct_words), dtype=np.int64)
+        return lengths[self.word_ids]
 
     @cached_property
+    def _numbered_words(self) -> tuple[list[str], IntArray]:
+        distinct = list(dict.fromkeys(self.words))
+        number = dict(zip(distinct, range(len(distinct)), strict=True))
+        ids = map(number.__getitem__, self.words)
+        return distinct, np.fromiter(ids, dtype=np.int64, count=len(self.words))
+
+    @property
+    def distinct_words(self) -> list[str]:
+        """(V,) each word once, in order of first appearance."""
+        return self._numbered_words[0]
+
+    @property
     def word_ids(self) -> IntArray:
-        """(N,) number of each word in order of first appearance: equal numbers are equal words."""
-        table: dict[str, int] = {}
-        number = [table.setdefault(word, len(table)) for word in self.words]
-        return np.array(number, dtype=np.int64)
+        """(N,) place of each word in `distinct_words`."""
+        return self._numbered_words[1]
+
+    @cached_property
+    def word_counts(self) -> IntArray:
+        """(V,) how often each of `distinct_words` stands."""
+        return np.bincount(self.word_ids, minlength=len(self.distinct_words))
+
+    def num_words_where(self, holds: Callable[[str], object]) -> int:
+        """Words that fulfil a condition, which is asked once for each distinct word."""
+        fulfil = np.fromiter(map(bool, map(holds, self.distinct_words)), dtype=np.bool_)
+        return int(self.word_counts[fulfil].sum())
 
     @cached_property
     def lines(self) -> list[str]:
@@ -128,8 +166,12 @@ class TextView:
     @cached_property
     def terminal_punctuation_fraction(self) -> float:
         """Lines that end a sentence / lines."""
-        ended = sum(line.endswith(TERMINAL_PUNCTUATION) for line in self.lines)
-        return _ratio(ended, len(self.lines))
+        return self.fraction_of_lines(sum(map(ends_in_punctuation, self.lines)))
+
+    @cached_property
+    def lowered(self) -> str:
+        """The text in lower case."""
+        return self.text.lower()
 
     def fraction_of_words(self, number: float) -> float:
         """`number` / words; 0 of none."""
@@ -140,34 +182,50 @@ class TextView:
         return _ratio(number, len(self.lines))
 
     @cached_property
-    def ngram_repetition(self) -> dict[int, NgramRepetition]:
-        """Repetition of word n-grams for n = 2 to 10.
+    def ngram_repetition(self) -> NgramRepetition:
+        """Repetition of word n-grams.
 
-        An n-gram can stand twice only where its first n - 1 words do, so each length looks only at
-        the places the one before left over: the first is a sort of all pairs, the rest is short.
+        An n-gram can stand twice only where the n-gram without its last word does, and only if that
+        word stands twice too: each length looks only at the places the one before left over.
         """
-        lengths, ids = self.word_lengths, self.word_ids
-        num_words, num_characters = len(ids), int(lengths.sum())
-        found = {n: NgramRepetition(0.0, 0.0) for n in range(2, 11)}
-        places = np.arange(num_words)
-        groups = ids
-        for n in range(2, 11):
-            inside = places + n <= num_words
-            places, groups = places[inside], groups[inside]
-            keys = groups * num_words + ids[places + n - 1]
-            _, first, groups, counts = np.unique(
-                keys, return_index=True, return_inverse=True, return_counts=True
-            )
-            if not len(counts) or counts.max() < 2:
+        lengths, groups = self.word_lengths, self.word_ids
+        num_words, num_characters = len(groups), max(1, int(lengths.sum()))
+        top, duplicate = dict.fromkeys(TOP_NGRAMS, 0.0), dict.fromkeys(DUPLICATE_NGRAMS, 0.0)
+        recurs = self.word_counts[groups] > 1
+        places = np.flatnonzero(recurs)
+        groups = groups[places]
+        for n in (*TOP_NGRAMS, *DUPLICATE_NGRAMS):
+            places, groups = _kept(places + n <= num_words, places, groups)
+            places, groups = _kept(recurs[places + n - 1], places, groups)
+            if not len(places):
                 break
-            is_repeat = np.ones(len(places), dtype=bool)
-            is_repeat[first] = False
-            top = _covered(places[groups == _top(counts, places[first], n, lengths)], n, lengths)
-            duplicate = _covered(places[is_repeat], n, lengths)
-            found[n] = NgramRepetition(top / num_characters, duplicate / num_characters)
-            recurring = counts[groups] > 1
-            places, groups = places[recurring], groups[recurring]
-        return found
+            groups, counts, first = _grouped(groups * num_words + self.word_ids[places + n - 1])
+            if counts.max() < 2:
+                break
+            first = places[first]
+            if n in top:
+                is_top = groups == _top(counts, first, n, lengths)
+                top[n] = _covered(places[is_top], n, lengths) / num_characters
+            else:
+                is_repeat = first[groups] < places
+                duplicate[n] = _covered(places[is_repeat], n, lengths) / num_characters
+            places, groups = _kept(counts[groups] > 1, places, groups)
+        return NgramRepetition(top, duplicate)
+
+
+def _kept(condition: BoolArray, places: IntArray, groups: IntArray) -> tuple[IntArray, IntArray]:
+    return places[condition], groups[condition]
+
+
+def _grouped(keys: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """(N,) number of each key's group of equals, and (G,) size and (G,) lowest position of each."""
+    order = np.argsort(keys)
+    in_order = keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], in_order[1:] != in_order[:-1]]))
+    counts = np.diff(np.concatenate([starts, [len(keys)]]))
+    groups = np.empty(len(keys), dtype=np.int64)
+    groups[order] = np.repeat(np.arange(len(starts)), counts)
+    return groups, counts, np.minimum.reduceat(order, starts)
 
 
 def _top(counts: IntArray, first: IntArray, n: int, lengths: IntArray) -> int:
@@ -181,6 +239,6 @@ def _top(counts: IntArray, first: IntArray, n: int, lengths: IntArray) -> int:
 def _covered(places: IntArray, n: int, lengths: IntArray) -> int:
     """Characters of the words inside n-grams at `places`, overlaps counted once."""
     change = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.add.at(change, places, 1)
-    np.add.at(change, places + n, -1)
+    change[places] += 1  # a place stands once among places, so plain indexing adds right
+    change[places + n] -= 1
     return int(lengths[np.cumsum(change[:-1]) > 0].sum())
