@@ -117,6 +117,17 @@ class Tokenizer:
         """The piece of one id, for the eye."""
         return str(self._processor.IdToPiece(int(token_id)))
 
+    def token_bytes(self) -> npt.NDArray[np.int64]:
+        """UTF-8 bytes of text that each id stands for: (vocab_size,); 0 for control pieces."""
+        return np.array([self._bytes_of(i) for i in range(self.spec.vocab_size)], dtype=np.int64)
+
+    def _bytes_of(self, token_id: int) -> int:
+        if self._processor.IsControl(token_id) or self._processor.IsUnknown(token_id):
+            return 0
+        if self._processor.IsByte(token_id):
+            return 1
+        return len(self.piece(token_id).replace("\u2581", " ").encode())
+
 
 def load_tokenizer(url: str) -> Tokenizer:
     """The tokenizer of a `.model` file.
