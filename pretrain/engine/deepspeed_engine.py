@@ -70,7 +70,6 @@ def build_deepspeed_engine(
     if not dist.is_initialized():
         backend = "nccl" if world.device.type == "cuda" else "gloo"
         dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
-    os.environ.setdefault("LOCAL_RANK", str(world.local_rank))  # DeepSpeed asks for it even alone
     return DeepSpeedEngine(config, settings, model, optimizer, world=world)
 
 
@@ -102,7 +101,9 @@ class DeepSpeedEngine:
         self._parameters = dict(model.named_parameters())
         self._shapes = {name: tuple(p.shape) for name, p in self._parameters.items()}
         printed = io.StringIO()
-        with redirect_stdout(printed):  # DeepSpeed prints memory tables past its logger
+        self._is_local_rank_ours = "LOCAL_RANK" not in os.environ
+        os.environ["LOCAL_RANK"] = str(world.local_rank)  # DeepSpeed reads it even alone
+        with redirect_stdout(printed):  # it prints memory tables past its logger
             engine, *_ = self._deepspeed.initialize(
                 model=model, optimizer=optimizer, config=settings, dist_init_required=False
             )
@@ -326,3 +327,5 @@ class DeepSpeedEngine:
 
     def close(self) -> None:
         self._engine.destroy()
+        if self._is_local_rank_ours:
+            os.environ.pop("LOCAL_RANK", None)
