@@ -6,6 +6,7 @@ steps.
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -125,23 +126,42 @@ class BatchMaker:
             num_counted: rows from this one on have no targets (they fill a batch up); None: all
                 count.
         """
-        tokens = np.stack([_tokens(table, row) for table, row in picks]).astype(
-            np.int64
-        )  # (B, T + 1)
+        tokens = np.stack([_tokens(table, row) for table, row in picks])  # (B, T + 1)
         segments = segments_of(picks)  # (B, T + 1)
+        is_counted = np.ones(segments[:, 1:].shape, dtype=bool)
+        if num_counted is not None:
+            is_counted[num_counted:] = False
+        ids = tuple(table.sample_id(row) for table, row in picks)
+        return self.from_arrays(tokens, segments, is_counted, sample_ids=ids)
+
+    def from_arrays(
+        self,
+        tokens: npt.NDArray[Any],
+        segments: Segments,
+        is_counted: npt.NDArray[np.bool_],
+        *,
+        sample_ids: tuple[str, ...] = (),
+    ) -> Batch:
+        """One Batch of tokens in memory.
+
+        Args:
+            tokens: (B, T + 1) of any integer type.
+            segments: (B, T + 1) document of each token in its row, 0 for padding.
+            is_counted: (B, T) false where a target is not to count.
+            sample_ids: name of each row.
+        """
         if not self._documents_masked:
             segments = np.minimum(segments, 1)
-        is_target = (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] > 0)
-        if num_counted is not None:
-            is_target[num_counted:] = False
-        targets = np.where(is_target, tokens[:, 1:], IGNORE_INDEX)
+        is_target = (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] > 0) & is_counted
+        ids = tokens.astype(np.int64)
+        targets = np.where(is_target, ids[:, 1:], IGNORE_INDEX)  # (B, T)
         return Batch(
-            input_ids=self._tensor(tokens[:, :-1]),
+            input_ids=self._tensor(ids[:, :-1]),
             targets=self._tensor(targets),
             segment_ids=self._tensor(segments[:, :-1]),
             num_targets=int(is_target.sum()),
             num_bytes=float(self._token_bytes[targets[is_target]].sum()),
-            sample_ids=tuple(table.sample_id(row) for table, row in picks),
+            sample_ids=sample_ids,
         )
 
     def _tensor(self, array: npt.NDArray[np.int64] | Segments) -> torch.Tensor:
