@@ -1,1 +1,21 @@
-"""Registry."""
+"""The models: `nn.Module` with `(input_ids, segment_ids) -> logits`, chosen by `model.kind`."""
+
+from pretrain.model.transformer import (
+    KVCache,
+    LayerCheckpoint,
+    Transformer,
+    TransformerConfig,
+    load_weights,
+)
+
+ModelConfig = TransformerConfig
+"""The registry; a second kind makes it a union discriminated by `kind`."""
+
+__all__ = [
+    "KVCache",
+    "LayerCheckpoint",
+    "ModelConfig",
+    "Transformer",
+    "TransformerConfig",
+    "load_weights",
+]
