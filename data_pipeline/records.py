@@ -152,7 +152,7 @@ class DuplicateOf:
     method: str
     """`exact` or `minhash`."""
     similarity: float | None = None
-    """Jaccard estimate against the nearest member of its cluster; None for `exact`."""
+    """Jaccard estimate against the kept document (lower at the end of a chain); None: `exact`."""
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def find_duplicates(table: SignatureTable, config: DedupConfig) -> list[Duplicat
     bands = np.ascontiguousarray(table.bands[order])
     forest = Forest(len(order))
 
-    first_of_digest = _first_equal(digests)
+    first_of_digest = _first_equal(digests.view(np.uint64).reshape(-1, 2))
     is_repeat = np.zeros(len(order), dtype=bool)
     if config.exact:
         is_repeat = first_of_digest < np.arange(len(order))
@@ -85,15 +85,14 @@ def find_duplicates(table: SignatureTable, config: DedupConfig) -> list[Duplicat
 
     kept = forest.roots()
     evicted = np.flatnonzero((kept < np.arange(len(order))) & (dataset >= table.num_committed))
-    similarity = _similarities(bands, kept[evicted], evicted)
+    exact, similar = evicted[is_repeat[evicted]], evicted[~is_repeat[evicted]]
     duplicates = [
-        DuplicateOf(
-            doc_id=str(doc_ids[i]),
-            kept_doc_id=str(doc_ids[kept[i]]),
-            method="exact" if is_repeat[i] else "minhash",
-            similarity=None if is_repeat[i] else round(float(estimate), 6),
-        )
-        for i, estimate in zip(evicted, similarity, strict=True)
+        DuplicateOf(str(doc_ids[i]), str(doc_ids[kept[i]]), method="exact") for i in exact
+    ]
+    similarities = _similarities(bands, kept[similar], similar).round(6).tolist()
+    duplicates += [
+        DuplicateOf(str(doc_ids[i]), str(doc_ids[kept[i]]), method="minhash", similarity=estimate)
+        for i, estimate in zip(similar, similarities, strict=True)
     ]
     return sorted(duplicates, key=lambda duplicate: duplicate.doc_id)
 
@@ -127,21 +126,29 @@ class Forest:
         return self.find(np.arange(len(self._parent)))
 
 
-def _first_equal(values: npt.NDArray[np.generic]) -> IntArray:
-    """(N,) lowest position of an equal value."""
-    _, first, inverse = np.unique(
-        values.view([("high", np.uint64), ("low", np.uint64)]),
-        return_index=True,
-        return_inverse=True,
-    )
-    return first[inverse]
+def _first_equal(values: npt.NDArray[np.uint64]) -> IntArray:
+    """(N,) lowest position of a row equal to each of the (N, C) rows."""
+    order = np.lexsort(values.T)  # stable: of equal rows the lowest position comes first
+    in_order = values[order]
+    is_new = np.ones(len(order), dtype=bool)
+    is_new[1:] = (in_order[1:] != in_order[:-1]).any(axis=1)
+    first = np.empty(len(order), dtype=np.int64)
+    first[order] = order[is_new][np.cumsum(is_new) - 1]
+    return first
 
 
 def _link_similar(
     forest: Forest, bands: npt.NDArray[np.uint32], has_bands: BoolArray, config: MinHashConfig
 ) -> None:
-    """Join documents that share a band and are similar enough, band by band."""
+    """Join documents that share a band and are similar enough, band by band.
+
+    Documents whose values are all equal have the same links, so one of them stands for all.
+    """
     rows = np.flatnonzero(has_bands)
+    first = rows[_first_equal(_band_keys(bands[rows])[:, np.newaxis])]
+    is_copy = (first < rows) & (_similarities(bands, first, rows) == 1.0)
+    forest.union(first[is_copy], rows[is_copy])
+    rows = rows[~is_copy]
     for band in range(config.num_bands):
         start = band * config.rows_per_band
         keys = _band_keys(bands[rows, start : start + config.rows_per_band])
@@ -168,7 +175,7 @@ def _link_buckets(
 
     Round r compares the r-th member of every bucket with those behind it; a bucket whose members
     are all joined leaves. So a bucket of a thousand copies costs one round, and no pair is
-    overlooked.
+    overlooked; the price is quadratic only where large families that are not alike share a band.
     """
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else keys
     sizes = np.diff(np.concatenate([starts, [len(keys)]])).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Filters are total: any text gets finite measures and a verdict that the measures alone give again."""
+"""Filters are total: any text gets finite measures and a verdict that these alone give again."""
 
 import math
 
