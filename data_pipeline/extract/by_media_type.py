@@ -1,0 +1,50 @@
+"""The extractor of a job: the configured one for web pages, the plain ones for what needs none."""
+
+import logging
+from typing import Annotated
+
+from pydantic import Field
+
+from data_pipeline.extract.charset import decoded
+from data_pipeline.extract.page_shape import head_metadata, is_deeper_than
+from data_pipeline.extract.protocol import Extractor, document_of, drop_of
+from data_pipeline.extract.resiliparse import ResiliparseConfig
+from data_pipeline.extract.trafilatura import TrafilaturaConfig
+from data_pipeline.records import Document, Drop, RawRecord
+
+ExtractorConfig = Annotated[TrafilaturaConfig | ResiliparseConfig, Field(discriminator="kind")]
+DETAIL_CHARACTERS = 200
+logger = logging.getLogger(__name__)
+
+
+def build_extractor(config: TrafilaturaConfig | ResiliparseConfig) -> Extractor:
+    """The extractor of a job."""
+    return ByMediaType(config)
+
+
+class ByMediaType:
+    """Pages by the configured extractor, plain text and books as they are."""
+
+    def __init__(self, config: TrafilaturaConfig | ResiliparseConfig) -> None:
+        self._config = config
+
+    def extract(self, record: RawRecord) -> Document | Drop:
+        if record.media_type == "text/plain":
+            return document_of(record, decoded(record.payload, record.charset))
+        if record.media_type == "text/html":
+            return self._page(record)
+        return drop_of(record, "media_type", record.media_type)
+
+    def _page(self, record: RawRecord) -> Document | Drop:
+        config = self._config
+        if len(record.payload) > config.max_page_bytes:
+            return drop_of(record, "page_too_large", float(len(record.payload)))
+        page = decoded(record.payload, record.charset)
+        if is_deeper_than(page, config.max_depth):
+            return drop_of(record, "page_too_deep", f"more than {config.max_depth}")
+        try:
+            text = config.main_text(page)
+        except Exception as error:  # noqa: BLE001 - a parser may fail in any way; it is counted
+            logger.debug("uri=%s parser_error=%r", record.uri, error)
+            return drop_of(record, "parser_error", repr(error)[:DETAIL_CHARACTERS])
+        return document_of(record, text, head_metadata(page))

@@ -1,0 +1,52 @@
+"""What an HTML page is like before it is parsed: how deep, and what its head says."""
+
+import html
+import re
+
+HEAD_CHARACTERS = 1 << 16
+_TAG = re.compile(r"<(/?[a-zA-Z][a-zA-Z0-9]*)")
+_NOT_NESTING = frozenset(
+    (
+        *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param"),
+        *("source", "track", "wbr", "html", "head", "body", "p", "li", "dt", "dd", "td", "th"),
+        *("tr", "tbody", "thead", "tfoot", "option", "optgroup", "colgroup"),
+    )
+)
+"""Elements that hold nothing, or that the next of their kind closes."""
+_TITLE = re.compile(r"<title\b[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_LANGUAGE = re.compile(r"<html\b[^>]{0,1024}?\slang\s*=\s*[\"']?([A-Za-z][A-Za-z0-9-]{1,34})", re.I)
+TITLE_CHARACTERS = 300
+
+
+def is_deeper_than(page: str, limit: int) -> bool:
+    """Whether the page's tags nest deeper than `limit`; found without parsing."""
+    tags = _TAG.findall(page)
+    if len(tags) <= limit:
+        return False
+    open_of: dict[str, int] = {}
+    depth = 0
+    for tag in tags:
+        if tag[0] == "/":
+            name = tag[1:].lower()
+            if open_of.get(name, 0) > 0:
+                open_of[name] -= 1
+                depth -= 1
+        elif (name := tag.lower()) not in _NOT_NESTING:
+            open_of[name] = open_of.get(name, 0) + 1
+            depth += 1
+            if depth > limit:
+                return True
+    return False
+
+
+def head_metadata(page: str) -> dict[str, str]:
+    """Title and html language, as far as the page's head has them."""
+    head = page[:HEAD_CHARACTERS]
+    found = {}
+    title = _TITLE.search(head)
+    if title and (words := " ".join(html.unescape(title[1]).split())):
+        found["title"] = words[:TITLE_CHARACTERS]
+    language = _LANGUAGE.search(head)
+    if language:
+        found["html_lang"] = language[1].lower()
+    return found

@@ -1,0 +1,77 @@
+"""What an extractor is, and how text becomes a document."""
+
+import re
+from collections.abc import Mapping
+from typing import Protocol
+
+from data_pipeline.records import Document, Drop, RawRecord
+
+EXTRACT = "extract"
+"""Stage of every drop an extractor makes."""
+_BLANKS_AT_LINE_END = re.compile(r"[ \t\f\v]+(?=\n|\Z)")
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+
+class Extractor(Protocol):
+    """Turns a record into a document, or says why there is no text."""
+
+    def extract(self, record: RawRecord) -> Document | Drop:
+        """The record's main text."""
+
+
+def drop_of(record: RawRecord, reason: str, value: float | str | None = None) -> Drop:
+    """A drop of stage `extract`."""
+    return Drop(
+        doc_id=record.doc_id,
+        stage=EXTRACT,
+        reason=reason,
+        value=value,
+        source=record.source,
+        uri=well_formed(record.uri),
+        origin=record.origin,
+    )
+
+
+def document_of(
+    record: RawRecord, text: str, metadata: Mapping[str, str] | None = None
+) -> Document | Drop:
+    """The document of an extracted text; a drop where nothing is left of it.
+
+    Args:
+        record: where the text comes from; what it knows goes before what the page says of itself.
+        text: the text as the extractor gave it.
+        metadata: what the page says of itself.
+    """
+    text = clean_text(text)
+    if not text:
+        return drop_of(record, "no_main_text")
+    merged = {**(metadata or {}), **record.metadata}
+    return Document(
+        doc_id=record.doc_id,
+        source=record.source,
+        uri=well_formed(record.uri),
+        text=text,
+        origin=record.origin,
+        metadata={name: well_formed(value) for name, value in merged.items()},
+    )
+
+
+def clean_text(text: str) -> str:
+    r"""Text with `\n` line ends, no blanks before them, single empty lines, and no edges.
+
+    The characters themselves stay as they are (no Unicode normalisation) but NUL and surrogates,
+    which no UTF-8 file can hold.
+    """
+    text = well_formed(text).replace("\r\n", "\n").replace("\r", "\n")
+    text = _BLANKS_AT_LINE_END.sub("", text)
+    return _BLANK_LINES.sub("\n\n", text).strip("\n").rstrip()
+
+
+def well_formed(text: str) -> str:
+    """Text that can be written as UTF-8: no NUL, surrogates replaced by U+FFFD."""
+    text = text.replace("\0", "")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

@@ -1,0 +1,218 @@
+"""Pages of Common Crawl, or of any WARC files laid out like it; text of its WET files.
+
+Files come from the listing of a crawl (`crawl-data/<crawl>/warc.paths.gz` under a root that may
+be the public HTTPS or S3 one, or a folder) or from globs. Every record comes out: responses and
+HTML resources as pages, WET conversions as plain text, the rest as drops that say why.
+"""
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from contracts import storage
+from contracts.config import Config
+from contracts.errors import DataError
+from data_pipeline.records import Drop, Origin, RawRecord, WorkUnit
+from data_pipeline.sources.arc_reader import arc_items
+from data_pipeline.sources.http_response import (
+    HTML_TYPES,
+    Page,
+    Refusal,
+    content_type,
+    html_page,
+    page_of_response,
+)
+from data_pipeline.sources.input_files import units_of_file, units_of_files
+from data_pipeline.sources.protocol import (
+    MIB,
+    RECORD_TYPE,
+    NamedSourceConfig,
+    Source,
+    read_drop,
+)
+from data_pipeline.sources.warc_reader import WarcItem, archive_kind, warc_items
+
+HEAD_BYTES = 1 << 16
+"""Room for an HTTP head in front of a payload of the greatest size."""
+
+
+class CrawlConfig(Config):
+    """Which files of a crawl: its first ones, a seeded share, or a list."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of the crawl, as in CC-MAIN-2026-43."""
+    root: str = "https://data.commoncrawl.org/"
+    """What the paths of the listing are relative to: an https:// or s3:// URL, or a folder."""
+    subset: Literal["warc", "wet"] = "warc"
+    """`warc`: pages; `wet`: the crawl's own plain text of them."""
+    first: PositiveInt | None = None
+    """Take the first N files of the listing; None: no such limit."""
+    fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Take each file with this probability, by a hash of its path; None: all."""
+    paths: tuple[str, ...] | None = None
+    """Take these files of the listing; None: not chosen by name."""
+    seed: int = 0
+    """Changes which files `fraction` takes."""
+
+    @model_validator(mode="after")
+    def _one_selection(self) -> "CrawlConfig":
+        given = [n for n in ("first", "fraction", "paths") if getattr(self, n) is not None]
+        if len(given) > 1:
+            raise ValueError(
+                f"{' and '.join(given)} are both given; choose one way to select files"
+            )
+        return self
+
+    def selected_paths(self) -> list[str]:
+        """The chosen files, in the order of the listing.
+
+        Raises:
+            DataError: the listing is missing or torn, or nothing of it was chosen.
+        """
+        listing = storage.join(self.root, "crawl-data", self.id, f"{self.subset}.paths.gz")
+        try:
+            lines = gzip.decompress(storage.read_bytes(listing)).decode("utf-8").split()
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+            raise DataError(
+                f"listing {listing} cannot be unpacked: {error}; fetch it again"
+            ) from error
+        chosen = self._chosen(lines, listing)
+        if not chosen:
+            raise DataError(
+                f"of {len(lines)} files in {listing} none was chosen (fraction={self.fraction}, "
+                f"seed={self.seed}); raise the fraction or take `first`"
+            )
+        return chosen
+
+    def _chosen(self, lines: list[str], listing: str) -> list[str]:
+        if self.paths is not None:
+            unknown = sorted(set(self.paths) - set(lines))
+            if unknown:
+                raise DataError(
+                    f"{len(unknown)} of {len(self.paths)} paths are not in {listing}, "
+                    f"the first being {unknown[0]!r}; copy them as they stand there"
+                )
+            wanted = set(self.paths)
+            return [line for line in lines if line in wanted]
+        if self.fraction is not None:
+            return [line for line in lines if _share(line, self.seed) < self.fraction]
+        return lines[: self.first]
+
+
+def _share(path: str, seed: int) -> float:
+    digest = hashlib.blake2b(f"{seed}\0{path}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+class CommonCrawlConfig(NamedSourceConfig):
+    """Pages of a crawl, or of WARC, ARC and WET files."""
+
+    kind: Literal["common_crawl"] = "common_crawl"
+    crawl: CrawlConfig | None = None
+    """A crawl and which of its files; None: `files` names them."""
+    files: tuple[str, ...] = ()
+    """Globs of WARC, ARC or WET files, compressed or not; empty: `crawl` names them."""
+    unit_bytes: PositiveInt | None = 64 * MIB
+    """Gzip files are cut in work units of about this size; None: a file is a unit."""
+    max_payload_bytes: PositiveInt = 16 * MIB
+    """A page larger than this, once unpacked, is dropped (`payload_too_large`)."""
+
+    @model_validator(mode="after")
+    def _one_input(self) -> "CommonCrawlConfig":
+        if (self.crawl is None) == (not self.files):
+            raise ValueError("exactly one of `crawl` and `files` must be given: a crawl, or globs")
+        return self
+
+    def build(self) -> Source:
+        """The source."""
+        return CommonCrawl(self)
+
+
+class CommonCrawl:
+    """Reads pages from WARC, ARC and WET files."""
+
+    def __init__(self, config: CommonCrawlConfig) -> None:
+        self._config = config
+        self.name = config.source_name
+        self._metadata = {"licence": config.licence} if config.licence else {}
+
+    def plan(self) -> list[WorkUnit]:
+        config = self._config
+        if config.crawl is None:
+            units = units_of_files(self.name, config.files, config.unit_bytes)
+        else:
+            root = config.crawl.root
+            units = [
+                unit
+                for path in config.crawl.selected_paths()
+                for unit in units_of_file(
+                    self.name, storage.join(root, path), path, config.unit_bytes
+                )
+            ]
+        return [unit for unit in units if unit.start == 0 or unit.url.endswith(".gz")]
+
+    def records(self, unit: WorkUnit) -> Iterator[RawRecord | Drop]:
+        limit = self._config.max_payload_bytes
+        with storage.open_read(unit.url) as stream:
+            kind = archive_kind(stream)
+            if not kind:
+                yield read_drop(self.name, Origin(unit.path, 0), "not_an_archive")
+                return
+            read = arc_items if kind == "arc" else warc_items
+            for item in read(stream, unit.start, unit.end, max_block_bytes=limit + HEAD_BYTES):
+                yield self._record_or_drop(item, unit.path, limit)
+
+    def _record_or_drop(self, item: WarcItem, path: str, limit: int) -> RawRecord | Drop:
+        origin = Origin(path, item.offset, item.length)
+        page = _page_of_item(item, limit)
+        if isinstance(page, Refusal):
+            return read_drop(
+                self.name,
+                origin,
+                page.reason,
+                value=page.value,
+                record_id=item.record_id,
+                uri=item.uri,
+            )
+        return RawRecord(
+            record_id=item.record_id or f"{path}:{item.offset}",
+            source=self.name,
+            uri=item.uri,
+            media_type=page.media_type,
+            payload=page.body,
+            origin=origin,
+            charset=page.charset,
+            fetched_at=item.date or None,
+            metadata=self._metadata,
+        )
+
+
+def _page_of_item(item: WarcItem, limit: int) -> Page | Refusal:
+    """What an archive's record gives: a page, a WET text, or why nothing."""
+    if item.damage is not None:
+        return Refusal(item.damage, item.detail)
+    if item.warc_type not in ("response", "resource", "conversion"):
+        return Refusal(RECORD_TYPE + (item.warc_type or "none")[:40])
+    if not item.uri:
+        return Refusal("no_target_uri")
+    if item.warc_type == "response":
+        if item.uri.lower().startswith("dns:"):
+            return Refusal("media_type", "text/dns")
+        return page_of_response(item.block, max_payload_bytes=limit)
+    media_type, charset = content_type(item.content_type)
+    if len(item.block) > limit:
+        return Refusal("payload_too_large", float(len(item.block)))
+    if item.warc_type == "conversion":
+        if media_type != "text/plain":
+            return Refusal("media_type", media_type[:80])
+        empty = not item.block.strip()
+        return (
+            Refusal("empty_body") if empty else Page(item.block, "text/plain", charset or "utf-8")
+        )
+    if media_type not in HTML_TYPES:
+        return Refusal("media_type", media_type[:80])
+    return html_page(item.block, charset)

@@ -1,0 +1,190 @@
+"""The page inside an archived HTTP response: head parsed, body freed of its transfer coding.
+
+Servers and crawlers lie about bodies: an announced coding may have been removed already, or a
+coded body announced as plain. What the bytes look like decides; a body that turns out too large,
+or that is no HTML whatever its header says, is a `Refusal`.
+"""
+
+import re
+import zlib
+from dataclasses import dataclass
+
+import brotli
+
+from data_pipeline.sources.gzip_frames import GZIP_MAGIC
+
+HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+LOOK_BYTES = 1 << 16
+"""How far into a body its kind is looked for."""
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_STATUS = re.compile(rb"HTTP/\d(?:\.\d)? +(\d{3})\b")
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
+_CHUNK = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]{0,256})?\r?\n")
+_MARKUP = re.compile(rb"<[a-zA-Z!?/]")
+_JSON = re.compile(rb"[\[{]\s*[\"\[{\]}\d-]")
+_BINARY_STARTS = (
+    *(b"%PDF", b"PK\x03\x04", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"RIFF", b"\x1f\x8b", b"BZh"),
+    *(b"\x7fELF", b"Rar!", b"7z\xbc\xaf", b"ID3", b"OggS", b"\x1aE\xdf\xa3", b"wOFF", b"wOF2"),
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """An HTML body as the browser would have got it, still in its charset."""
+
+    body: bytes
+    media_type: str
+    charset: str | None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a response gives no page."""
+
+    reason: str
+    value: float | str | None = None
+
+
+def page_of_response(block: bytes, *, max_payload_bytes: int) -> Page | Refusal:
+    """The page of an HTTP response record, or why there is none."""
+    status = _STATUS.match(block)
+    end = _HEAD_END.search(block)
+    if status is None or end is None:
+        return Refusal("http_garbage")
+    if status[1] != b"200":
+        return Refusal("http_status", status[1].decode())
+    headers = _headers(block[: end.start()])
+    media_type, charset = content_type(headers.get("content-type", ""))
+    if media_type and media_type not in HTML_TYPES:
+        return Refusal("media_type", media_type[:80])
+    body = block[end.end() :]
+    if "chunked" in headers.get("transfer-encoding", "").lower():
+        body = _dechunked(body)
+    decoded = _decoded(body, headers.get("content-encoding", ""), max_payload_bytes)
+    if isinstance(decoded, Refusal):
+        return decoded
+    return html_page(decoded, charset)
+
+
+def html_page(body: bytes, charset: str | None) -> Page | Refusal:
+    """A body as a page, unless its bytes say that it is something else."""
+    if not body.strip():
+        return Refusal("empty_body")
+    look = body[:LOOK_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\f")
+    if look.startswith(_BINARY_STARTS) or look[4:8] == b"ftyp" or body[4:8] == b"ftyp":
+        return Refusal("not_html", "binary")
+    if _JSON.match(look):
+        return Refusal("not_html", "json")
+    if not _MARKUP.search(look):
+        return Refusal("not_html", "no tags")
+    return Page(body, "text/html", charset)
+
+
+def content_type(value: str) -> tuple[str, str | None]:
+    """Media type (lower case) and charset of a Content-Type header."""
+    media_type = value.partition(";")[0].strip().lower()
+    charset = _CHARSET.search(value)
+    return media_type, charset[1] if charset else None
+
+
+def _headers(head: bytes) -> dict[str, str]:
+    """Header fields by lower-case name; the first of a repeated one counts."""
+    found: dict[str, str] = {}
+    for line in head.decode("latin-1").splitlines()[1:]:
+        name, colon, value = line.partition(":")
+        if colon:
+            found.setdefault(name.strip().lower(), value.strip())
+    return found
+
+
+def _dechunked(body: bytes) -> bytes:
+    """The body without its chunk sizes; as it is where it has none, cut where they end wrongly."""
+    parts: list[bytes] = []
+    at = 0
+    while found := _CHUNK.match(body, at):
+        size = int(found[1], 16)
+        if size == 0:
+            return b"".join(parts)
+        at = found.end() + size
+        parts.append(body[found.end() : at])
+        if body[at : at + 2] == b"\r\n":
+            at += 2
+        elif body[at : at + 1] == b"\n":
+            at += 1
+        elif at < len(body):
+            return body if len(parts) == 1 else b"".join(parts)
+    return b"".join(parts) if parts else body
+
+
+def _decoded(body: bytes, codings: str, limit: int) -> bytes | Refusal:
+    """The body with its content codings undone, last first; false claims are ignored."""
+    names = [name.strip() for name in codings.lower().split(",") if name.strip()]
+    if body.startswith(GZIP_MAGIC) and not {"gzip", "x-gzip"} & set(names):
+        names.append("gzip")
+    for name in reversed(names):
+        if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+            break
+        inflated = _inflated(body, name, limit)
+        if inflated is None:
+            return Refusal("payload_too_large", f"more than {limit} bytes inflated")
+        body = inflated
+    return body if len(body) <= limit else Refusal("payload_too_large", float(len(body)))
+
+
+def _inflated(body: bytes, coding: str, limit: int) -> bytes | None:
+    """The inflated body, or itself where it is not of this coding; None beyond the limit."""
+    if coding in ("gzip", "x-gzip"):
+        windows: tuple[int, ...] = (31,) if body.startswith(b"\x1f\x8b") else ()
+    elif coding == "deflate":
+        windows = (15, -15)
+    else:
+        return _from_brotli(body, limit) if coding == "br" else body
+    for window in windows:
+        out = _inflated_members(body, window, limit)
+        if out is None or out:
+            return out
+    return body
+
+
+def _inflated_members(body: bytes, window: int, limit: int) -> bytes | None:
+    """All members of a zlib stream as far as they are sound; None beyond the limit."""
+    out = b""
+    while body:
+        inflater = zlib.decompressobj(window)
+        try:
+            out += inflater.decompress(body, limit + 1 - len(out))
+        except zlib.error:
+            return out or _sound_part(body, window, limit)
+        if len(out) > limit:
+            return None
+        if not inflater.eof or inflater.unused_data == body:
+            return out
+        body = inflater.unused_data if window == 31 else b""
+    return out
+
+
+def _sound_part(body: bytes, window: int, limit: int) -> bytes | None:
+    """What a damaged stream gives before the damage, fed in small pieces; None beyond the limit."""
+    inflater = zlib.decompressobj(window)
+    out = b""
+    for at in range(0, len(body), 1024):
+        try:
+            out += inflater.decompress(body[at : at + 1024], limit + 1 - len(out))
+        except zlib.error:
+            break
+        if len(out) > limit:
+            return None
+    return out
+
+
+def _from_brotli(body: bytes, limit: int) -> bytes | None:
+    decoder = brotli.Decompressor()
+    out = b""
+    for at in range(0, len(body), 4096):
+        try:
+            out += decoder.process(body[at : at + 4096], output_buffer_limit=limit + 1 - len(out))
+        except brotli.error:
+            return out or body
+        if len(out) > limit:
+            return None
+    return out or body
