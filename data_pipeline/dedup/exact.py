@@ -18,6 +18,7 @@ _MARKS = (
     "\u0981-\u0d83\u0dca-\u0ddf\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd"
     "\u0f71-\u0f84\u102b-\u103e\u17b6-\u17d3"
 )
+_BLANKS = ("\u00a0", "\u2026", "\u2011", "\u202f")
 _WORD = re.compile(rf"[\w{_MARKS}]+")
 _WORD_WITHOUT_MARKS = re.compile(r"\w+")
 _MARK = re.compile(f"[{_MARKS}]")
@@ -27,6 +28,9 @@ def normalized(text: str) -> str:
     """The form of a text that case, punctuation and spacing do not change; idempotent."""
     if text.isascii():
         return " ".join(_WORD_WITHOUT_MARKS.findall(text.lower().replace("_", " ")))
+    # Most pages hold no other characters that NFKC changes, and those become blanks in any case.
+    for character in _BLANKS:
+        text = text.replace(character, " ")
     text = _composed(_composed(text).casefold())
     pattern = _WORD if _MARK.search(text) else _WORD_WITHOUT_MARKS
     return " ".join(pattern.findall(text.replace("_", " ")))

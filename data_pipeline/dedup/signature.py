@@ -14,6 +14,7 @@ _UNSPACED = re.compile(
     "([\u0e01-\u0e5b\u0e81-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\U00020000-\U0003ffff])"
 )
+_LEADS_OF_THREE_BYTES_OR_MORE = bytes(range(0xE0, 0xF8))
 
 
 class DedupConfig(Config):
@@ -43,7 +44,13 @@ class Signer:
         if self._minhash is None:
             values = np.zeros(0, dtype=np.uint32)
         else:
-            has_unspaced = not text.isascii() and _UNSPACED.search(text)
-            spaced = _UNSPACED.sub(r" \1 ", text) if has_unspaced else text
-            values = minhash_values(spaced.encode().split(), self._minhash)
+            values = minhash_values(_words(text), self._minhash)
         return Signature(document.doc_id, digest(text or document.text), values)
+
+
+def _words(normalized_text: str) -> list[bytes]:
+    encoded = normalized_text.encode()
+    # Unspaced scripts take three bytes or four in UTF-8, which few other normalised texts have.
+    if len(encoded.translate(None, _LEADS_OF_THREE_BYTES_OR_MORE)) < len(encoded):
+        encoded = _UNSPACED.sub(r" \1 ", normalized_text).encode()
+    return encoded.split()
