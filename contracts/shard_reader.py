@@ -1,6 +1,11 @@
-"""Random access to packed rows of a shard: memory map for local files, range reads for others."""
+"""Random access to the packed rows of a shard: memory map for local files, range reads for others.
+
+Tokens of a row are one seek; the spans of its chunk are read once and kept for the rows to come.
+"""
 
 import json
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -12,6 +17,7 @@ from contracts import storage
 from contracts.errors import DataError
 from contracts.shards import INDEX_COLUMNS, SPAN_COLUMNS, ShardInfo, ShardManifest
 
+_KEPT_CHUNKS = 256  # whose spans are kept: about 10 MB where the file is remote
 Rows = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
 
@@ -27,6 +33,14 @@ class RowSpans:
     """(S,) index in the chunk's documents."""
     offsets: npt.NDArray[np.int32]
     """(S,) place of the part's first token in its document."""
+
+
+@dataclass(frozen=True)
+class _ChunkSpans:
+    table: npt.NDArray[np.int32]
+    """(S, 5)."""
+    starts: list[int]
+    """Where each row's spans begin in the table, and the end."""
 
 
 class ShardReader:
@@ -49,13 +63,15 @@ class ShardReader:
                 f"{manifest.index_url(shard)}: {int(self._index[:, 0].sum())} rows, "
                 f"the manifest says {shard.num_samples}; run the data job again"
             )
+        self._spans: OrderedDict[int, _ChunkSpans] = OrderedDict()
         self._map: npt.NDArray[np.uint8] | None = None
         self._stream: Any = None
         if storage.is_local(self._url):
             try:
-                self._map = np.memmap(storage.local_path(self._url), dtype=np.uint8, mode="r")
+                mapped = np.memmap(storage.local_path(self._url), dtype=np.uint8, mode="r")
             except (OSError, ValueError) as error:
                 raise DataError(f"{self._url} cannot be mapped: {error}; check the file") from error
+            self._map = mapped.view(np.ndarray)  # slices of a memmap are ten times slower
             if len(self._map) != shard.size_bytes:
                 raise DataError(
                     f"{self._url}: {len(self._map)} bytes, the manifest says {shard.size_bytes}; "
@@ -141,11 +157,36 @@ class ShardReader:
 
     def spans(self, row: int) -> RowSpans:
         """The parts of one row."""
-        chunk, first = self._chunk_of(row)
-        table = self.chunk_spans(chunk)
-        low, high = np.searchsorted(table[:, 0], (first, first + 1))
-        part = table[low:high]
+        part = self._row_spans(row)
         return RowSpans(part[:, 1], part[:, 2], part[:, 3], part[:, 4])
+
+    def _row_spans(self, row: int) -> npt.NDArray[np.int32]:
+        chunk, first = self._chunk_of(row)
+        kept = self._spans.get(chunk)
+        if kept is None:
+            table = self.chunk_spans(chunk)
+            starts = np.searchsorted(table[:, 0], np.arange(self._index[chunk, 0] + 1))
+            kept = self._spans[chunk] = _ChunkSpans(table, starts.tolist())
+            if len(self._spans) > _KEPT_CHUNKS:
+                self._spans.popitem(last=False)
+        return kept.table[kept.starts[first] : kept.starts[first + 1]]
+
+    def take(self, rows: Sequence[int]) -> Rows:
+        """Rows in any order, of any chunks, repeats allowed: (len(rows), seq_len + 1), a copy."""
+        taken = np.empty((len(rows), self._row_tokens), dtype=self._dtype)
+        for place, row in enumerate(rows):
+            taken[place] = self.row(row)
+        return taken
+
+    def segments(self, rows: Sequence[int]) -> npt.NDArray[np.int32]:
+        """Which part each token of rows is in: (len(rows), seq_len + 1), 1, 2, ...; 0 padding."""
+        steps = np.zeros((len(rows), self._row_tokens + 1), dtype=np.int32)
+        for place, row in enumerate(rows):
+            part = self._row_spans(row)
+            numbers = np.arange(1, len(part) + 1, dtype=np.int32)
+            steps[place, part[:, 1]] += numbers
+            steps[place, part[:, 1] + part[:, 2]] -= numbers
+        return np.cumsum(steps[:, :-1], axis=1, dtype=np.int32)
 
     def documents(self, row: int) -> list[dict[str, Any]]:
         """The documents of the chunk that holds `row`; `spans(row).documents` indexes them."""
@@ -155,3 +196,8 @@ class ShardReader:
     def num_chunks(self) -> int:
         """Chunks of the shard."""
         return len(self._index)
+
+    def chunk_rows(self, chunk: int) -> tuple[int, int]:
+        """First row of a chunk, and the row behind its last."""
+        first = chunk * self._shard.rows_per_chunk
+        return first, first + int(self._index[chunk, 0])

@@ -23,9 +23,9 @@ _BREAKS = (b"\n\n", b"\n", b" ")
 class SplitConfig(Config):
     """What is held out for evaluation."""
 
-    validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.005
+    validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.01
     """Share of documents (and of sections of long documents) that is never trained on."""
-    section_bytes: PositiveInt = 16_384
+    section_bytes: PositiveInt = 8192
     """UTF-8 bytes; a longer document is cut into sections of at most this size, each in a split of
     its own."""
 
@@ -50,7 +50,9 @@ def cut_sections(text: str, section_bytes: int) -> list[str]:
         cut = _cut(data, start, section_bytes)
         pieces.append(data[start:cut].decode())
         start = cut
-    return [*pieces, data[start:].decode()]
+    if start < len(data) or not pieces:
+        pieces.append(data[start:].decode())
+    return pieces
 
 
 def _cut(data: bytes, start: int, section_bytes: int) -> int:

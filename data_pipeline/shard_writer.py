@@ -57,8 +57,17 @@ def write_shards(
     prefix: str,
     config: ShardsConfig,
     group: int = 0,
+    first_number: int = 0,
 ) -> list[ShardInfo]:
     """Write the rows of one group of one source as `<folder>/<prefix>-NNNNN.tar`, if any.
+
+    Args:
+        samples: rows as `pack` gives them, in order; taken as they are needed.
+        folder: URL the shards and their indexes are committed under.
+        prefix: begin of the file names; changes no byte of a file.
+        config: sizes.
+        group: number of the write group in its source, for the ShardInfo.
+        first_number: NNNNN of the first shard.
 
     Raises:
         ValueError: a row is not config.seq_len + 1 long, or not of the first row's source.
@@ -69,7 +78,9 @@ def write_shards(
     for first in rows:
         shard = _ShardWriter(first, config, last)
         rows_of_shard = chain([first], islice(rows, config.rows_per_shard - 1))
-        infos.append(shard.write(rows_of_shard, folder, f"{prefix}-{len(infos):05d}", group))
+        infos.append(
+            shard.write(rows_of_shard, folder, f"{prefix}-{first_number + len(infos):05d}", group)
+        )
         last = shard.last_span
     return infos
 
