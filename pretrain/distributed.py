@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import HashStore
 
 from contracts.errors import ConfigError
 
@@ -96,6 +97,13 @@ class World:
                 timeout=COLLECTIVE_TIMEOUT,
             )
 
+    def start_alone(self) -> None:
+        """A process group of one where none is up: for libraries that do not run without."""
+        if not dist.is_initialized():
+            assert self.world_size == 1, "ranks of a launcher start together"
+            backend = "nccl" if self.device.type == "cuda" else "gloo"
+            dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
+
     def stop(self) -> None:
         """Leave the process group, whoever made it."""
         if dist.is_initialized():
@@ -111,7 +119,8 @@ class World:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        if error is None:  # other ranks may be in a collective: a leave-taking would wait for them
+            self.stop()
 
     def barrier(self) -> None:
         """Wait until every rank is here."""

@@ -13,6 +13,15 @@ from pretrain.engine.protocol import Engine
 from pretrain.engine.torch_engine import TorchEngine, TorchEngineConfig
 
 EngineConfig = Annotated[DeepSpeedEngineConfig | TorchEngineConfig, Field(discriminator="kind")]
+"""The registry."""
+
+__all__ = [
+    "DeepSpeedEngineConfig",
+    "Engine",
+    "EngineConfig",
+    "TorchEngineConfig",
+    "build_engine",
+]
 
 
 def build_engine(

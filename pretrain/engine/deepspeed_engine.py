@@ -18,9 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch._C._distributed_c10d import HashStore
 from torch.nn.utils import get_total_norm
 from torch.utils.cpp_extension import get_default_build_root
 
@@ -67,9 +65,7 @@ def build_deepspeed_engine(
     if world.local_rank == 0:
         cache = os.environ.get("TORCH_EXTENSIONS_DIR") or get_default_build_root()
         remove_stale_build_locks(Path(cache))
-    if not dist.is_initialized():
-        backend = "nccl" if world.device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
+    world.start_alone()
     return DeepSpeedEngine(config, settings, model, optimizer, world=world)
 
 

@@ -1,0 +1,349 @@
+"""The loop and the step: read this file first.
+
+`train` runs steps until the end or a stop signal; `train_step` is one of them; `build_parts` makes
+what they work with from the config. To do something every N steps, add a line to `train`.
+"""
+
+import argparse
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import cast
+
+import torch
+
+from contracts import storage
+from contracts.config import as_tree, load_config, to_yaml
+from contracts.errors import EXIT_DONE, EXIT_STOPPED, DataError, TrainingDiverged
+from contracts.tracking import NullTracker, Tracker, build_tracker
+from pretrain.checkpoint import TOKENIZER_FILE, Checkpoints, RunFacts, with_run_id
+from pretrain.config import RESUME_MAY_CHANGE, PretrainConfig
+from pretrain.distributed import StopSignal, World
+from pretrain.engine import build_engine
+from pretrain.engine.protocol import Engine
+from pretrain.evaluate import Evaluator
+from pretrain.loader import BatchPlan, Loader
+from pretrain.objectives import Objective
+from pretrain.progress import Progress
+from pretrain.records import Batch, RunState, StepResult
+from pretrain.rows import tokenizer_of
+from pretrain.run_record import record_run
+from pretrain.schedule import Schedule
+from pretrain.throughput import Throughput, flops_per_token
+
+logger = logging.getLogger(__name__)
+
+STOPPED_FILE = "STOPPED.json"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the loop works with."""
+
+    world: World
+    engine: Engine
+    objective: Objective
+    loader: Loader
+    schedule: Schedule
+    checkpoints: Checkpoints
+    throughput: Throughput
+    evaluator: Evaluator
+
+
+def train(config: PretrainConfig, parts: Parts, stop: StopSignal) -> RunState:
+    """Run optimizer steps until `config.total_steps`; a stop signal ends cleanly after its step."""
+    state = parts.checkpoints.restore_latest() or fresh_state(parts.loader)
+    batches = parts.loader.batches(state.loader)
+    grad_accum_steps = config.batch.grad_accum_steps(parts.world.dp_world_size)
+    tracker = open_tracker(config, parts, state)
+    progress = Progress(config.total_steps, state.step)
+    try:
+        while state.step < config.total_steps and not stop.requested():
+            with parts.throughput.phase("data_wait"):
+                micro_batches = take(batches, grad_accum_steps)
+            lr = parts.schedule(state.step)
+            result = train_step(parts, micro_batches, step=state.step, lr=lr)
+            state = advanced(state, result, parts.loader)
+            progress.report(result)
+
+            if due(state.step, config.log_every_steps):
+                tracker.log_metrics(state.step, result.metrics() | parts.throughput.metrics())
+            if due(state.step, config.eval_every_steps) or state.step == config.total_steps:
+                evaluate(parts, state.step, tracker)
+            if due(state.step, config.save_every_steps):
+                save(parts, state, tracker)
+        save(parts, state, tracker)
+    except BaseException:
+        tracker.close(status="FAILED")
+        raise
+    tracker.close(status="FINISHED" if state.step >= config.total_steps else "KILLED")
+    return state
+
+
+def train_step(parts: Parts, micro_batches: Sequence[Batch], *, step: int, lr: float) -> StepResult:
+    """One optimizer step whose loss is the mean over *all* target tokens of the global batch.
+
+    Averaging per micro-batch would weigh short ones too heavily, so each backward is scaled by the
+    global count. The engine averages gradients over dp ranks, hence the factor dp_world_size.
+
+    Raises:
+        TrainingDiverged: the loss, or a gradient outside fp16's loss scaling, is not finite.
+    """
+    engine, world, throughput = parts.engine, parts.world, parts.throughput
+    target_tokens = int(world.sum(sum(batch.num_targets for batch in micro_batches)))
+    input_tokens = sum(b.input_ids.numel() for b in micro_batches) * world.dp_world_size
+    scale = world.dp_world_size / target_tokens
+
+    engine.set_lr(lr)
+    nll_sum = engine.zeros(())  # () fp32
+    for batch in micro_batches:
+        with throughput.phase("forward_backward"):
+            nll = parts.objective(engine, batch.to(engine.device))  # () fp32, summed over targets
+            engine.backward(nll * scale)  # no further division by grad_accum_steps
+        with throughput.phase("optimizer"):
+            engine.step()  # updates only at the accumulation boundary
+        nll_sum += nll.detach()
+
+    loss = world.sum(nll_sum.item()) / target_tokens  # host sync: the price of stopping at once
+    throughput.count_step(input_tokens=input_tokens)
+    result = StepResult(
+        step=step,
+        loss=loss,
+        grad_norm=engine.grad_norm(),
+        lr=lr,
+        target_tokens=target_tokens,
+        input_tokens=input_tokens,
+        skipped=engine.skipped_last_step(),
+    )
+    require_finite(result, scales_loss=engine.scales_loss)  # on every rank, and before any save
+    return result
+
+
+def require_finite(result: StepResult, *, scales_loss: bool) -> None:
+    """Stop a run that diverged.
+
+    Raises:
+        TrainingDiverged: the loss is not finite, or the gradient is not without a loss scale.
+    """
+    is_gradient_lost = not torch.isfinite(torch.tensor(result.grad_norm)) and not scales_loss
+    if not torch.isfinite(torch.tensor(result.loss)) or is_gradient_lost:
+        raise TrainingDiverged(
+            f"loss is {result.loss} and grad_norm {result.grad_norm} at step {result.step}, "
+            f"lr={result.lr:.3g}: expected finite values; resume from the last checkpoint with a "
+            "lower optimizer.lr or longer warm-up, or look for the first NaN with the verb debug"
+        )
+
+
+def fresh_state(loader: Loader) -> RunState:
+    """The state of a run that has done nothing."""
+    return RunState(step=0, tokens_seen=0, loader=loader.fresh_state())
+
+
+def advanced(state: RunState, result: StepResult, loader: Loader) -> RunState:
+    """The state behind a step."""
+    return RunState(
+        step=state.step + 1,
+        tokens_seen=state.tokens_seen + result.input_tokens,
+        loader=loader.state(),
+        tracker_run_id=state.tracker_run_id,
+    )
+
+
+def take(batches: Iterator[Batch], count: int) -> list[Batch]:
+    """The next `count` micro-batches.
+
+    Raises:
+        DataError: there are fewer.
+    """
+    taken = list(islice(batches, count))
+    if len(taken) < count:
+        raise DataError(
+            f"the loader ended with {len(taken)} of the {count} micro-batches of a step; "
+            "it should never end: look for a reader that failed"
+        )
+    return taken
+
+
+def due(step: int, every_steps: int | None) -> bool:
+    """Whether something done every so many steps is to be done behind this one; None: never."""
+    return every_steps is not None and step % every_steps == 0
+
+
+def save(parts: Parts, state: RunState, tracker: Tracker) -> None:
+    """Write a checkpoint of `state`; nothing if its step is committed already."""
+    with parts.throughput.phase("checkpoint"):
+        parts.checkpoints.save(with_run_id(state, tracker.run_id))
+
+
+def evaluate(parts: Parts, step: int, tracker: Tracker) -> None:
+    """Score the model on every held-out set; tell the tracker and the log."""
+    with parts.throughput.phase("eval"):
+        reports = parts.evaluator.evaluate(parts.engine, parts.objective, parts.world, step=step)
+    for report in reports:
+        tracker.log_metrics(step, report.metrics())
+        logger.info(
+            "step=%d eval=%s loss=%.4f bits_per_byte=%.4f targets=%d",
+            step,
+            report.dataset_id,
+            report.loss,
+            report.bits_per_byte,
+            report.num_targets,
+        )
+
+
+def open_tracker(config: PretrainConfig, parts: Parts, state: RunState) -> Tracker:
+    """The tracker's run on rank 0, with what is known at its start; a NullTracker elsewhere."""
+    if not parts.world.is_main:
+        return NullTracker()
+    tracker = build_tracker(
+        config.tracking,
+        output_dir=str(config.run.output_dir),
+        run_name=config.run.name,
+        resume_run_id=state.tracker_run_id,
+    )
+    record_run(tracker, config, parts.loader.manifests, world_size=parts.world.world_size)
+    return tracker
+
+
+def build_parts(config: PretrainConfig, world: World) -> Parts:
+    """Everything a run needs, made from its config; called by every rank."""
+    if config.needs_process_group:
+        world.start_alone()
+    seed_generators(config)
+    plan = BatchPlan(
+        dp_rank=world.dp_rank,
+        dp_world_size=world.dp_world_size,
+        micro_batch_size=config.batch.micro_batch_size,
+        global_batch_size=config.batch.global_batch_size,
+    )
+    loader = config.data.build(
+        plan,
+        seed=config.run.seed,
+        vocab_size=config.model.vocab_size,
+        documents_masked=config.model.document_mask,
+        pin_memory=world.device.type == "cuda",
+    )
+    model = config.model.build(
+        config.activation_checkpointing.build(num_layers=config.model.num_layers)
+    )
+    engine = build_engine(
+        config.engine,
+        model,
+        config.optimizer.build(model),
+        world=world,
+        micro_batch_size=config.batch.micro_batch_size,
+        grad_accum_steps=config.batch.grad_accum_steps(world.dp_world_size),
+    )
+    torch.manual_seed(config.run.seed * 1_000_003 + world.rank + 1)  # dropout differs by rank
+    checkpoints = Checkpoints(
+        config.checkpoint,
+        config.checkpoints_dir,
+        facts=run_facts(config, loader, world),
+        engine=engine,
+        world=world,
+    )
+    return Parts(
+        world=world,
+        engine=engine,
+        objective=cast(Objective, config.objective.build()),  # an engine is called as a model is
+        loader=loader,
+        schedule=config.schedule.build(peak_lr=config.optimizer.lr, total_steps=config.total_steps),
+        checkpoints=checkpoints,
+        throughput=build_throughput(config, world),
+        evaluator=config.eval.build(
+            tokenizer_of(loader.manifests),
+            seq_len=config.data.seq_len,
+            vocab_size=config.model.vocab_size,
+            documents_masked=config.model.document_mask,
+            trained_sources=[s for m in loader.manifests for s in m.sources],
+        ),
+    )
+
+
+def seed_generators(config: PretrainConfig) -> None:
+    """Equal starting weights on every rank; deterministic kernels where the config asks."""
+    torch.manual_seed(config.run.seed)
+    if config.run.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch demands it on CUDA
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True)
+        logger.info("deterministic kernels: torch.use_deterministic_algorithms(True)")
+
+
+def run_facts(config: PretrainConfig, loader: Loader, world: World) -> RunFacts:
+    """What checkpoints record of this run."""
+    attachments = {}
+    if world.is_main:
+        attachments = {
+            "config.yaml": to_yaml(config).encode(),
+            TOKENIZER_FILE: storage.read_bytes(loader.manifests[0].tokenizer_url),
+        }
+    return RunFacts(
+        config=as_tree(config),
+        may_change=RESUME_MAY_CHANGE,
+        engine=config.engine.kind,
+        tokenizer=loader.tokenizer_spec,
+        attachments=attachments,
+        seed=config.run.seed,
+    )
+
+
+def build_throughput(config: PretrainConfig, world: World) -> Throughput:
+    """The counter of tokens and time."""
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    model = config.model
+    return Throughput(
+        flops_per_token=flops_per_token(
+            model.matmul_parameters(),
+            num_layers=model.num_layers,
+            attention_width=model.attention_width,
+            seq_len=config.data.seq_len,
+        ),
+        num_devices=world.world_size,
+        peak=config.throughput.find_peak(world.device, dtype[config.engine.precision]),
+        device=world.device,
+    )
+
+
+def run(config: PretrainConfig, *, local_rank: int | None = None) -> int:
+    """Train from start or from the last checkpoint; gives the exit code of this rank."""
+    with World.from_environment(local_rank=local_rank) as world, StopSignal(world) as stop:
+        output_dir = config.run.output_dir
+        if world.is_main:
+            output_dir.mkdir(parents=True, exist_ok=True)
+            (output_dir / STOPPED_FILE).unlink(missing_ok=True)
+            storage.write_bytes(str(output_dir / "config.yaml"), to_yaml(config).encode())
+        parts = build_parts(config, world)
+        state = train(config, parts, stop)
+        parts.engine.close()
+        if state.step >= config.total_steps:
+            return EXIT_DONE
+        logger.warning(
+            "stopped at step=%d of %d; run again to go on", state.step, config.total_steps
+        )
+        if world.is_main:
+            stopped = {
+                "exit_code": EXIT_STOPPED,
+                "step": state.step,
+                "total_steps": config.total_steps,
+                "signal": stop.received,
+            }
+            content = json.dumps(stopped, indent=1).encode()
+            storage.write_bytes(str(output_dir / STOPPED_FILE), content)
+        return EXIT_STOPPED
+
+
+def main(words: Sequence[str], *, local_rank: int | None) -> int:
+    """The verb `train`: CONFIG.yaml and overrides; gives the exit code of this rank."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pretrain train",
+        description="Train from the start, or go on from the last checkpoint in run.output_dir.",
+    )
+    parser.add_argument("config", help="YAML file of the run")
+    parser.add_argument("overrides", nargs="*", help="section.field=value", metavar="OVERRIDE")
+    found = parser.parse_args(words)
+    config = load_config(PretrainConfig, found.config, found.overrides)
+    return run(config, local_rank=local_rank)
