@@ -10,7 +10,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import IO, Any
 
@@ -93,15 +93,15 @@ class _Counts:
     num_bytes: int = 0
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Chunk:
     """Rows gathered for one chunk."""
 
     tokens: npt.NDArray[Any]
-    """(rows_per_chunk, seq_len + 1)."""
-    num_rows: int = 0
-    spans: list[tuple[int, int, int, int, int]] = field(default_factory=list)
-    documents: list[TokenizedDocument] = field(default_factory=list)
+    """(n, seq_len + 1)."""
+    spans: npt.NDArray[np.int32]
+    """(S, 5)."""
+    documents: list[TokenizedDocument]
 
 
 class _ShardWriter:
@@ -110,7 +110,9 @@ class _ShardWriter:
     def __init__(self, first: PackedSample, config: ShardsConfig, last_span: Span | None) -> None:
         self._source = first.source
         self._config = config
-        self._dtype = first.tokens.dtype.newbyteorder("<")
+        dtype = first.tokens.dtype.newbyteorder("<")
+        # One buffer for all chunks: fresh pages would cost more than the copy into them.
+        self._buffer = np.empty((config.rows_per_chunk, config.seq_len + 1), dtype=dtype)
         self._counts = _Counts()
         self._index: list[list[int]] = []
         self.last_span = last_span
@@ -147,33 +149,36 @@ class _ShardWriter:
         )
 
     def _gather(self, rows: Iterator[PackedSample]) -> _Chunk | None:
-        """The rows of the next chunk; None at the end."""
-        size = self._config.rows_per_chunk
-        chunk = _Chunk(np.empty((size, self._config.seq_len + 1), dtype=self._dtype))
-        for sample in islice(rows, size):
+        """The rows of the next chunk, in the one buffer; None at the end."""
+        spans: list[tuple[int, int, int, int, int]] = []
+        documents: list[TokenizedDocument] = []
+        num_rows = num_bytes = num_repeated = 0
+        for sample in islice(rows, len(self._buffer)):
             self._check(sample)
-            chunk.tokens[chunk.num_rows] = sample.tokens
-            self._add_spans(chunk, sample.spans)
-            chunk.num_rows += 1
-            self._counts.num_bytes += sample.num_bytes
-        self._counts.num_samples += chunk.num_rows
-        return chunk if chunk.num_rows else None
+            self._buffer[num_rows] = sample.tokens
+            num_repeated += self._goes_on(sample.spans[0])
+            for span in sample.spans:
+                if not documents or documents[-1] is not span.document:
+                    documents.append(span.document)
+                place = (num_rows, span.position, span.length, len(documents) - 1, span.offset)
+                spans.append(place)
+            self.last_span = sample.spans[-1]
+            num_bytes += sample.num_bytes
+            num_rows += 1
+        if num_rows == 0:
+            return None
+        table = np.array(spans, dtype="<i4").reshape(-1, len(SPAN_COLUMNS))
+        num_placed = int(table[:, SPAN_COLUMNS.index("length")].sum())
+        self._counts.num_samples += num_rows
+        self._counts.num_bytes += num_bytes
+        self._counts.num_tokens += num_placed - num_repeated
+        self._counts.num_targets += num_placed - len(table)
+        return _Chunk(self._buffer[:num_rows], table, documents)
 
-    def _add_spans(self, chunk: _Chunk, spans: tuple[Span, ...]) -> None:
-        documents, counts, row = chunk.documents, self._counts, chunk.num_rows
-        for span in spans:
-            if not documents or documents[-1] is not span.document:
-                documents.append(span.document)
-            number = len(documents) - 1
-            chunk.spans.append((row, span.position, span.length, number, span.offset))
-            counts.num_targets += span.length - 1
-            counts.num_tokens += span.length - self._repeated(span)
-            self.last_span = span
-
-    def _repeated(self, span: Span) -> int:
-        """1 where the span's first token stands in the row before already."""
+    def _goes_on(self, span: Span) -> bool:
+        """Whether a row's first part repeats the last token of the row before."""
         last = self.last_span
-        return int(
+        return (
             last is not None
             and last.document is span.document
             and last.offset + last.length == span.offset + 1
@@ -193,8 +198,7 @@ class _ShardWriter:
             )
 
     def _write_chunk(self, out: "_HashingStream", chunk: _Chunk) -> None:
-        tokens = chunk.tokens[: chunk.num_rows]
-        spans = np.array(chunk.spans, dtype="<i4").reshape(-1, len(SPAN_COLUMNS))
+        tokens, spans = chunk.tokens, chunk.spans
         documents = json.dumps(
             [_document_entry(document) for document in chunk.documents],
             separators=(",", ":"),
