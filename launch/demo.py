@@ -1,0 +1,186 @@
+"""`python -m launch demo`: the whole path on what every Python carries, in a few minutes.
+
+Data job over the standard library's documentation on a local Ray, training on two DeepSpeed ranks (one
+where there is a GPU), a stop and a resume in the middle, evaluation, a generated sample, a summary. Each
+part is the command a user would type; this file only starts them and reads what they leave behind.
+"""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from contracts.errors import EXIT_STOPPED, LaunchError
+from contracts.tracking import MetricHistory, read_metrics
+from launch.demo_summary import DemoFigures, draw_loss, unigram_entropy
+
+logger = logging.getLogger(__name__)
+
+OUTPUT = Path("runs/demo")
+DATA_CONFIG = "configs/data/demo.yaml"
+TRAIN_CONFIG = "configs/pretrain/demo.yaml"
+PROMPT = "The return value is"
+RESUME_AFTER_CHECKPOINTS = 1
+
+
+@dataclass(frozen=True)
+class Program:
+    """A command of this demo and what it is for."""
+
+    title: str
+    command: tuple[str, ...]
+
+
+def run_demo(console: Console) -> int:
+    """Run every part, print the summary; the exit code.
+
+    Raises:
+        LaunchError: a part ended badly; names its command and exit code.
+    """
+    started = time.monotonic()
+    if OUTPUT.exists():
+        logger.info("demo starts afresh: removing %s of an earlier demo", OUTPUT)
+        shutil.rmtree(OUTPUT)
+    python = sys.executable
+    ranks = 1 if _has_gpu() else 2
+    train = ("--num_gpus", str(ranks), "--module", "pretrain", "train", TRAIN_CONFIG)
+    deepspeed = (str(Path(python).with_name("deepspeed")), *train)
+
+    _run(
+        console,
+        Program("1/5 data job on a local Ray", (python, "-m", "data_pipeline", "run", DATA_CONFIG)),
+    )
+    _train_until_first_checkpoint(
+        console, Program(f"2/5 training on {ranks} rank(s), stopped once", deepspeed)
+    )
+    _run(console, Program("3/5 training resumed", deepspeed))
+    _run(console, Program("4/5 evaluation", (python, "-m", "pretrain", "eval", TRAIN_CONFIG)))
+    generate = (python, "-m", "pretrain", "generate", str(OUTPUT / "train"), "--prompt", PROMPT)
+    sample = _run(
+        console,
+        Program(
+            "5/5 a generated sample",
+            (
+                *generate,
+                "--max-new-tokens",
+                "60",
+                "--temperature",
+                "0.8",
+                "--top-k",
+                "50",
+                "--seed",
+                "1",
+            ),
+        ),
+    )
+    figures = _figures(seconds=time.monotonic() - started, sample=sample)
+    draw_loss(figures, OUTPUT / "loss.png")
+    _print_summary(console, figures)
+    return 0
+
+
+def _has_gpu() -> bool:
+    smi = shutil.which("nvidia-smi")
+    if smi is None:
+        return False
+    found = subprocess.run([smi, "-L"], capture_output=True, text=True, check=False)
+    return found.returncode == 0 and "GPU" in found.stdout
+
+
+def _announce(console: Console, program: Program) -> None:
+    console.rule(f"[bold]{program.title}")
+    shown = [Path(program.command[0]).name, *program.command[1:]]
+    console.print(
+        "$ " + " ".join(f'"{part}"' if " " in part else part for part in shown), style="dim"
+    )
+
+
+def _run(console: Console, program: Program) -> str:
+    """Run to the end; its standard output, which is shown as well."""
+    _announce(console, program)
+    lines = []
+    with subprocess.Popen(program.command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            sys.stdout.write(line)
+            sys.stdout.flush()
+    if process.returncode:
+        raise LaunchError(
+            f"{program.title} ended with exit code {process.returncode}; "
+            f"its messages stand above; to repeat it alone: {' '.join(program.command)}"
+        )
+    return "".join(lines)
+
+
+def _train_until_first_checkpoint(console: Console, program: Program) -> None:
+    """Start training, and stop it as a scheduler would once a checkpoint is committed."""
+    _announce(console, program)
+    checkpoints = OUTPUT / "train" / "checkpoints"
+    stopped = OUTPUT / "train" / "STOPPED.json"
+    process = subprocess.Popen(program.command, start_new_session=True)
+    try:
+        while process.poll() is None:
+            if len(list(checkpoints.glob("*/COMMITTED.json"))) >= RESUME_AFTER_CHECKPOINTS:
+                console.print(
+                    "first checkpoint committed: sending SIGTERM, as a scheduler would",
+                    style="bold",
+                )
+                os.killpg(process.pid, signal.SIGTERM)
+                break
+            time.sleep(0.5)
+        process.wait(timeout=120)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    code = json.loads(stopped.read_text())["exit_code"] if stopped.exists() else process.returncode
+    if code != EXIT_STOPPED:
+        raise LaunchError(
+            f"{program.title}: expected a clean stop (exit code {EXIT_STOPPED} in {stopped}), found {code}; "
+            f"its messages stand above; to repeat it alone: {' '.join(program.command)}"
+        )
+
+
+def _figures(*, seconds: float, sample: str) -> DemoFigures:
+    report = json.loads((OUTPUT / "data" / "report.json").read_text())
+    history: MetricHistory = read_metrics(f"sqlite:///{OUTPUT / 'mlflow.db'}", run_name="demo")
+    return DemoFigures(
+        seconds=seconds,
+        counts=report["counts"],
+        loss=history.series("train/loss"),
+        evaluations={
+            name: history.series(name)
+            for name in history.names
+            if name.startswith("eval/") and name.endswith("/loss")
+        },
+        tokens_per_second=history.series("perf/tokens_per_second"),
+        entropy=unigram_entropy(str(OUTPUT / "data" / "train")),
+        sample=sample,
+    )
+
+
+def _print_summary(console: Console, figures: DemoFigures) -> None:
+    table = Table(title="Headwater demo", show_header=False, title_style="bold")
+    for name, value in figures.rows():
+        table.add_row(name, value)
+    console.print(table)
+    console.print(f"loss curve: {OUTPUT / 'loss.png'}   report: {OUTPUT / 'data' / 'report.html'}")
+    console.print(
+        f"MLflow: .venv/bin/mlflow ui --backend-store-uri sqlite:///{OUTPUT / 'mlflow.db'}",
+        soft_wrap=True,
+    )
+
+
+def command_lines(configs: Sequence[str] = (DATA_CONFIG, TRAIN_CONFIG)) -> tuple[str, ...]:
+    """The configs this demo runs, for tests that load each."""
+    return tuple(configs)
