@@ -22,11 +22,11 @@ from contracts.config import Config
 from contracts.errors import ConfigError, DataError
 from contracts.shards import ShardManifest, read_manifest
 from contracts.tokenizer import Tokenizer, require_same_tokenizer
+from contracts.wikitext import detokenised, num_original_tokens
 from pretrain.distributed import World
 from pretrain.records import Batch, EvalReport
 from pretrain.rows import BatchMaker, RowTable, Segments, require_fit
 from pretrain.sample_order import permuted
-from pretrain.wikitext import detokenised, num_original_tokens
 
 
 class ManifestEvalConfig(Config):
@@ -64,7 +64,7 @@ class WikitextEvalConfig(Config):
     name: str = "wikitext2"
     """Under which metrics are logged."""
     path: str
-    """`wiki.valid.tokens` or `wiki.test.tokens`; detokenised by pretrain/wikitext.py."""
+    """`wiki.valid.tokens` or `wiki.test.tokens`; detokenised by contracts/wikitext.py."""
     max_bytes: PositiveInt | None = None
     """As for a text."""
     stride_tokens: PositiveInt | None = None

@@ -3,8 +3,10 @@
 import logging
 from typing import Annotated
 
+from lxml import etree
 from pydantic import Field
 
+from data_pipeline.extract.book import book_text
 from data_pipeline.extract.charset import decoded
 from data_pipeline.extract.page_shape import head_metadata, is_deeper_than
 from data_pipeline.extract.protocol import Extractor, document_of, drop_of
@@ -33,7 +35,16 @@ class ByMediaType:
             return document_of(record, decoded(record.payload, record.charset))
         if record.media_type == "text/html":
             return self._page(record)
+        if record.media_type == "application/xhtml+xml":
+            return self._book(record)
         return drop_of(record, "media_type", record.media_type)
+
+    @staticmethod
+    def _book(record: RawRecord) -> Document | Drop:
+        try:
+            return document_of(record, book_text(record.payload))
+        except etree.XMLSyntaxError as error:
+            return drop_of(record, "parser_error", str(error)[:DETAIL_CHARACTERS])
 
     def _page(self, record: RawRecord) -> Document | Drop:
         config = self._config

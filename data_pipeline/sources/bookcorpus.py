@@ -1,0 +1,188 @@
+"""Books that the user may use, in the forms in which BookCorpus and its successors keep them.
+
+BookCorpus (Zhu et al. 2015) cannot be downloaded any more, its origin forbids it; so this reads a
+folder or a manifest of books: `*.epub`, `*.epub.txt` and other `*.txt` (one book a file, front
+matter, back matter and licence left out), and `books_large_p*.txt`: one tokenised, lower-cased
+sentence a line, books one behind the other with no boundary between them. The last is cut into
+documents of about `document_bytes` where a paragraph seems to end, so such a document is a stretch
+of text, not a book.
+"""
+
+import json
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import Literal, Self
+
+from pydantic import PositiveInt, model_validator
+
+from contracts import storage
+from contracts.errors import ConfigError, DataError
+from data_pipeline.records import Drop, Origin, RawRecord, WorkUnit
+from data_pipeline.sources.book_matter import strip_matter
+from data_pipeline.sources.epub import read_epub
+from data_pipeline.sources.input_files import files_matching, units_of_file
+from data_pipeline.sources.protocol import NamedSourceConfig, read_drop
+from data_pipeline.sources.sentence_lines import documents_of_lines
+
+BOOK_PATTERNS = ("*.epub", "*.txt")
+SENTENCE_FILE = re.compile(r"^books_large_p\d*.*\.txt$")
+
+
+class BookCorpusConfig(NamedSourceConfig):
+    """A folder, globs, or a manifest of books."""
+
+    kind: Literal["bookcorpus"] = "bookcorpus"
+    files: tuple[str, ...] = ()
+    """Globs of books; a folder stands for the *.epub and *.txt in it."""
+    manifest: str | None = None
+    """JSON lines with `path` (beside the manifest, or a URL) and any of title, author, licence;
+    None: `files`."""
+    document_bytes: PositiveInt = 200_000
+    """Size of the documents that sentence files (`books_large_p*.txt`) are cut into, roughly."""
+    unit_bytes: PositiveInt = 64 << 20
+    """Byte range of a sentence file that one task reads; documents do not cross ranges."""
+    max_book_bytes: PositiveInt = 64 << 20
+    """A larger text file is dropped as `book_too_large`: it is no book."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if bool(self.files) == (self.manifest is not None):
+            raise ConfigError(
+                f"source {self.source_name}: give either files or manifest, "
+                f"found files={self.files} and manifest={self.manifest}"
+            )
+        return self
+
+    def build(self) -> "BookCorpus":
+        """The source."""
+        return BookCorpus(self)
+
+
+class BookCorpus:
+    """One record a book, or a stretch of a sentence file."""
+
+    def __init__(self, config: BookCorpusConfig) -> None:
+        self._config = config
+        self._entries: dict[str, dict[str, str]] | None = None
+
+    @property
+    def name(self) -> str:
+        """Unique in a job."""
+        return self._config.source_name
+
+    def plan(self) -> list[WorkUnit]:
+        """One unit a book; byte ranges of sentence files."""
+        units = []
+        for url in self._urls():
+            is_sentences = SENTENCE_FILE.match(posixpath.basename(url))
+            size = self._config.unit_bytes if is_sentences else None
+            units += units_of_file(self.name, url, url, size)
+        return units
+
+    def _urls(self) -> list[str]:
+        if self._config.manifest is not None:
+            return list(self._manifest())
+        patterns = []
+        for pattern in self._config.files:
+            is_folder = not any(c in pattern for c in "*?[") and not storage.list_files(pattern)
+            inside = [storage.join(pattern, p) for p in BOOK_PATTERNS] if is_folder else []
+            patterns += [p for p in inside if storage.list_files(p)] or [pattern]
+        return files_matching(patterns, where=f"source {self.name}")
+
+    def _manifest(self) -> dict[str, dict[str, str]]:
+        """URL -> metadata of each book that the manifest lists."""
+        if self._entries is not None:
+            return self._entries
+        url = str(self._config.manifest)
+        entries: dict[str, dict[str, str]] = {}
+        for number, line in enumerate(storage.read_bytes(url).splitlines(), start=1):
+            if not line.strip():
+                continue
+            try:
+                entry = json.loads(line)
+                path = storage.join(posixpath.dirname(url), entry.pop("path"))
+                entries[path] = {key: str(value) for key, value in entry.items()}
+            except (ValueError, KeyError, AttributeError, TypeError) as error:
+                raise DataError(
+                    f"{url} line {number}: expected an object with `path`, "
+                    f"found {line[:80]!r} ({error})"
+                ) from error
+        if not entries:
+            raise DataError(f"source {self.name}: manifest {url} lists no book")
+        self._entries = entries
+        return entries
+
+    def records(self, unit: WorkUnit) -> Iterator[RawRecord | Drop]:
+        """The unit's books."""
+        name = posixpath.basename(unit.path)
+        if SENTENCE_FILE.match(name):
+            yield from self._sentences(unit)
+        elif name.endswith(".epub"):
+            yield self._epub(unit)
+        else:
+            yield self._text(unit)
+
+    def _extra(self, unit: WorkUnit) -> dict[str, str]:
+        """What the config and the manifest say of a book; stronger than the file's own words."""
+        said = self._manifest().get(unit.url, {}) if self._config.manifest else {}
+        return ({"licence": self._config.licence} if self._config.licence else {}) | said
+
+    def _record(
+        self, unit: WorkUnit, payload: bytes, media_type: str, metadata: dict[str, str]
+    ) -> RawRecord:
+        # The id is the file's name: a book that is moved to another folder stays the same document.
+        return RawRecord(
+            record_id=posixpath.basename(unit.path),
+            source=self.name,
+            uri=unit.path,
+            media_type=media_type,
+            payload=payload,
+            origin=Origin(unit.path, 0, unit.size_bytes),
+            charset="utf-8",
+            metadata=metadata | self._extra(unit),
+        )
+
+    def _epub(self, unit: WorkUnit) -> RawRecord | Drop:
+        origin = Origin(unit.path, 0, unit.size_bytes)
+        try:
+            with storage.open_read(unit.url) as stream:
+                book = read_epub(stream)
+        except DataError as error:
+            return read_drop(self.name, origin, "unreadable_epub", value=str(error), uri=unit.path)
+        if not book.parts:
+            return read_drop(self.name, origin, "no_text_in_spine", uri=unit.path)
+        sections = b"".join(b"<section>" + part + b"</section>" for part in book.parts)
+        payload = (
+            b'<html xmlns="http://www.w3.org/1999/xhtml"><body>' + sections + b"</body></html>"
+        )
+        return self._record(unit, payload, "application/xhtml+xml", book.metadata)
+
+    def _text(self, unit: WorkUnit) -> RawRecord | Drop:
+        origin = Origin(unit.path, 0, unit.size_bytes)
+        if unit.size_bytes > self._config.max_book_bytes:
+            return read_drop(
+                self.name, origin, "book_too_large", value=float(unit.size_bytes), uri=unit.path
+            )
+        text = storage.read_bytes(unit.url).decode("utf-8-sig", errors="replace")
+        body, metadata = strip_matter(text.replace("\r\n", "\n").replace("\r", "\n"))
+        if not body.strip():
+            return read_drop(self.name, origin, "empty_book", uri=unit.path)
+        return self._record(unit, body.encode(), "text/plain", metadata)
+
+    def _sentences(self, unit: WorkUnit) -> Iterator[RawRecord]:
+        with storage.open_read(unit.url) as stream:
+            pieces = documents_of_lines(
+                stream, start=unit.start, end=unit.end, document_bytes=self._config.document_bytes
+            )
+            for offset, data in pieces:
+                yield RawRecord(
+                    record_id=f"{posixpath.basename(unit.path)}:{offset}",
+                    source=self.name,
+                    uri=f"{unit.path}#{offset}",
+                    media_type="text/plain",
+                    payload=data,
+                    origin=Origin(unit.path, offset, len(data)),
+                    charset="utf-8",
+                    metadata=self._extra(unit),
+                )
