@@ -73,6 +73,21 @@ class Journal:
         return entries
 
 
+def metric_series(path: Path) -> dict[str, dict[int, float]]:
+    """Every metric of a journal, name -> step -> value; of a step logged twice, the later value.
+
+    Steps are in increasing order. A journal that is not there gives nothing.
+    """
+    journal = Journal(path)
+    series: dict[str, dict[int, float]] = {}
+    size = journal.size_bytes()
+    for _, entry in journal.read(0, max_bytes=size) if size else ():
+        if entry["event"] == "metrics":
+            for name, value in entry["values"].items():
+                series.setdefault(name, {})[int(entry["step"])] = float(value)
+    return {name: dict(sorted(points.items())) for name, points in series.items()}
+
+
 def _parsed(line: bytes) -> Entry:
     try:
         entry = json.loads(line)

@@ -1,8 +1,9 @@
 """`python -m launch demo`: the whole path on what every Python carries, in a few minutes.
 
-Data job over the standard library's documentation on a local Ray, training on two DeepSpeed ranks (one
-where there is a GPU), a stop and a resume in the middle, evaluation, a generated sample, a summary. Each
-part is the command a user would type; this file only starts them and reads what they leave behind.
+Data job over the standard library's documentation on a local Ray, training on two DeepSpeed ranks
+(one where there is a GPU), a stop and a resume in the middle, evaluation, a generated sample, a
+summary. Each part is the command a user would type; this file only starts them and reads what they
+leave behind.
 """
 
 import json
@@ -13,7 +14,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.errors import EXIT_STOPPED, LaunchError
-from contracts.tracking import MetricHistory, read_metrics
+from contracts.journal import metric_series
 from launch.demo_summary import DemoFigures, draw_loss, unigram_entropy
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,9 @@ def _has_gpu() -> bool:
     smi = shutil.which("nvidia-smi")
     if smi is None:
         return False
-    found = subprocess.run([smi, "-L"], capture_output=True, text=True, check=False)
+    found = subprocess.run(  # noqa: S603 - the program found on PATH
+        [smi, "-L"], capture_output=True, text=True, check=False
+    )
     return found.returncode == 0 and "GPU" in found.stdout
 
 
@@ -109,7 +111,9 @@ def _run(console: Console, program: Program) -> str:
     """Run to the end; its standard output, which is shown as well."""
     _announce(console, program)
     lines = []
-    with subprocess.Popen(program.command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(  # noqa: S603 - the commands of this file
+        program.command, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
@@ -128,7 +132,9 @@ def _train_until_first_checkpoint(console: Console, program: Program) -> None:
     _announce(console, program)
     checkpoints = OUTPUT / "train" / "checkpoints"
     stopped = OUTPUT / "train" / "STOPPED.json"
-    process = subprocess.Popen(program.command, start_new_session=True)
+    process = subprocess.Popen(  # noqa: S603 - the commands of this file
+        program.command, start_new_session=True
+    )
     try:
         while process.poll() is None:
             if len(list(checkpoints.glob("*/COMMITTED.json"))) >= RESUME_AFTER_CHECKPOINTS:
@@ -146,24 +152,26 @@ def _train_until_first_checkpoint(console: Console, program: Program) -> None:
     code = json.loads(stopped.read_text())["exit_code"] if stopped.exists() else process.returncode
     if code != EXIT_STOPPED:
         raise LaunchError(
-            f"{program.title}: expected a clean stop (exit code {EXIT_STOPPED} in {stopped}), found {code}; "
-            f"its messages stand above; to repeat it alone: {' '.join(program.command)}"
+            f"{program.title}: expected a clean stop (exit code {EXIT_STOPPED} in {stopped}), "
+            f"found {code}; its messages stand above; "
+            f"to repeat it alone: {' '.join(program.command)}"
         )
 
 
 def _figures(*, seconds: float, sample: str) -> DemoFigures:
     report = json.loads((OUTPUT / "data" / "report.json").read_text())
-    history: MetricHistory = read_metrics(f"sqlite:///{OUTPUT / 'mlflow.db'}", run_name="demo")
+    series = metric_series(OUTPUT / "train" / "tracking.jsonl")
+    evaluations = {
+        name: list(points.items())
+        for name, points in series.items()
+        if name.startswith("eval/") and name.endswith("/loss")
+    }
     return DemoFigures(
         seconds=seconds,
         counts=report["counts"],
-        loss=history.series("train/loss"),
-        evaluations={
-            name: history.series(name)
-            for name in history.names
-            if name.startswith("eval/") and name.endswith("/loss")
-        },
-        tokens_per_second=history.series("perf/tokens_per_second"),
+        loss=list(series["train/loss"].items()),
+        evaluations=evaluations,
+        tokens_per_second=list(series["perf/tokens_per_second"].items()),
         entropy=unigram_entropy(str(OUTPUT / "data" / "train")),
         sample=sample,
     )
@@ -179,8 +187,3 @@ def _print_summary(console: Console, figures: DemoFigures) -> None:
         f"MLflow: .venv/bin/mlflow ui --backend-store-uri sqlite:///{OUTPUT / 'mlflow.db'}",
         soft_wrap=True,
     )
-
-
-def command_lines(configs: Sequence[str] = (DATA_CONFIG, TRAIN_CONFIG)) -> tuple[str, ...]:
-    """The configs this demo runs, for tests that load each."""
-    return tuple(configs)

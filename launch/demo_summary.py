@@ -12,7 +12,7 @@ from contracts.shard_reader import ShardReader
 from contracts.shards import read_manifest
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 - the backend is chosen before
+from matplotlib import pyplot as plt
 
 Series = list[tuple[int, float]]
 
@@ -20,8 +20,8 @@ Series = list[tuple[int, float]]
 def unigram_entropy(manifest_url: str) -> float:
     """Entropy of the distribution of single tokens in a split, in nats per token.
 
-    The loss of the best model that looks at no context (Shannon 1948, section 7, zero-order text): a
-    model above it has learnt nothing of the order of words.
+    The loss of the best model that looks at no context (Shannon 1948, section 7, zero-order text):
+    a model above it has learnt nothing of the order of words.
     """
     manifest = read_manifest(manifest_url)
     counts = np.zeros(manifest.tokenizer.vocab_size, dtype=np.int64)
@@ -64,7 +64,8 @@ class DemoFigures:
             yield f"  dropped by {stage}", named
         yield (
             "train loss",
-            f"{self.loss[0][1]:.3f} → {self.loss[-1][1]:.3f} nats per token over {self.loss[-1][0]} steps",
+            f"{self.loss[0][1]:.3f} → {self.loss[-1][1]:.3f} nats per token "
+            f"over {self.loss[-1][0]} steps",
         )
         verdict = "passed" if self.loss[-1][1] < self.entropy else "NOT passed"
         yield (
