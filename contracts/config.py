@@ -27,7 +27,11 @@ class Config(BaseModel):
     """Base of every section: unknown fields are errors, values never change after loading."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
     )
 
 
@@ -35,37 +39,61 @@ class _Yaml12Loader(yaml.SafeLoader):
     """YAML 1.2 core scalars only, duplicate keys refused."""
 
 
+class _Yaml12Dumper(yaml.SafeDumper):
+    """Quotes every string that YAML 1.2 or 1.1 would read as something else."""
+
+
 _Yaml12Loader.yaml_implicit_resolvers = {}
-_SCALARS = (
-    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", "~nN\0"),
-    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("tag:yaml.org,2002:int", r"[-+]?[0-9]+", "-+0123456789"),
+_SCALARS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", (*"~nN", "")),
+    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", tuple("tTfF")),
+    (
+        "tag:yaml.org,2002:int",
+        r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+",
+        tuple("-+0123456789"),
+    ),
     (
         "tag:yaml.org,2002:float",
         r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        "-+.0123456789",
+        tuple("-+.0123456789"),
     ),
 )
 for _tag, _pattern, _first in _SCALARS:
-    _Yaml12Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), list(_first))
+    for _reader_or_writer in (_Yaml12Loader, _Yaml12Dumper):
+        _reader_or_writer.add_implicit_resolver(
+            _tag, re.compile(rf"(?:{_pattern})\Z"), list(_first)
+        )
 
 
 def _int(loader: yaml.Loader, node: yaml.ScalarNode) -> int:
-    return int(loader.construct_scalar(node))
+    text = str(loader.construct_scalar(node))
+    return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
+
+
+def _place(node: yaml.Node) -> str:
+    mark = node.start_mark
+    return f"{mark.name}, line {mark.line + 1}"
 
 
 def _mapping(loader: yaml.Loader, node: yaml.MappingNode) -> dict[str, Json]:
     seen: set[str] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
+        key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, str):
-            raise ConfigError(f"key {key!r} is not a string{key_node.start_mark}; quote it")
+            raise ConfigError(f"{_place(key_node)}: key {key!r} is not a string; quote it")
         if key in seen:
-            raise ConfigError(f"key {key!r} stands twice{key_node.start_mark}; remove one")
+            raise ConfigError(f"{_place(key_node)}: key {key!r} stands twice; remove one")
         seen.add(key)
     return {str(key): value for key, value in loader.construct_mapping(node, deep=True).items()}
 
 
+def _string(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    # PyYAML writes these three as line ends, which reading folds to blanks, unless double-quoted.
+    style = '"' if any(c in value for c in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Yaml12Dumper.add_representer(str, _string)
 _Yaml12Loader.add_constructor("tag:yaml.org,2002:int", _int)
 _Yaml12Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
@@ -77,10 +105,16 @@ def parse_yaml(text: str, *, where: str) -> Json:
         ConfigError: the text is not YAML, or holds a duplicate or non-string key.
     """
     try:
-        value: Json = yaml.load(text, Loader=_Yaml12Loader)  # noqa: S506 - a SafeLoader, narrowed further
-    except yaml.YAMLError as error:
+        loader = _Yaml12Loader(text)
+        loader.name = where  # what places in messages are called
+        value = loader.get_single_data()
+        json.dumps(value, allow_nan=True)
+    except ConfigError:
+        raise
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise ConfigError(f"{where}: not valid YAML: {error}") from error
-    return value
+    plain: Json = value
+    return plain
 
 
 def load_config(cls: type[ConfigT], path: str | Path, overrides: Sequence[str] = ()) -> ConfigT:
@@ -95,6 +129,8 @@ def load_config(cls: type[ConfigT], path: str | Path, overrides: Sequence[str] =
         raise ConfigError(
             f"config {path} cannot be read: {error.strerror}; check the path"
         ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"config {path} is not UTF-8: {error}; save it as UTF-8") from error
     tree = parse_yaml(text, where=str(path))
     if tree is None:
         tree = {}
@@ -186,12 +222,10 @@ def as_tree(config: Config) -> dict[str, Json]:
 
 def to_yaml(config: Config) -> str:
     """The resolved config as YAML that `load_config` reads back to an equal object."""
-    tree = as_tree(config)
-    text: str = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
-    if parse_yaml(text, where="resolved config") == tree:
-        return text
-    # PyYAML writes YAML 1.1: a string such as `1e3` would come back as a number. JSON is YAML too.
-    return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
+    text: str = yaml.dump(
+        as_tree(config), Dumper=_Yaml12Dumper, sort_keys=False, allow_unicode=True, width=100
+    )
+    return text
 
 
 def fingerprint(value: Config | Json) -> str:

@@ -43,6 +43,17 @@ class _ChunkSpans:
     """Where each row's spans begin in the table, and the end."""
 
 
+def _read_index(url: str) -> npt.NDArray[np.int64]:
+    with storage.open_read(url) as stream:
+        try:
+            index: npt.NDArray[np.int64] = np.load(stream, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise DataError(
+                f"{url} is not an index: {error}; restore it, or run the data job again"
+            ) from error
+    return index
+
+
 class ShardReader:
     """Rows, spans and documents of one shard by row number; read when asked for."""
 
@@ -51,8 +62,7 @@ class ShardReader:
         self._shard = shard
         self._dtype = np.dtype(manifest.token_dtype).newbyteorder("<")
         self._row_tokens = manifest.seq_len + 1
-        with storage.open_read(manifest.index_url(shard)) as stream:
-            self._index: npt.NDArray[np.int64] = np.load(stream, allow_pickle=False)
+        self._index = _read_index(manifest.index_url(shard))
         if self._index.ndim != 2 or self._index.shape[1] != len(INDEX_COLUMNS):
             raise DataError(
                 f"{manifest.index_url(shard)}: shape {self._index.shape}, expected (chunks, "

@@ -9,6 +9,7 @@ by their own atomic put, which fsspec does at close.
 import hashlib
 import os
 import posixpath
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +18,12 @@ from pathlib import Path
 from typing import IO
 
 import fsspec
+from fsspec.spec import AbstractBufferedFile
 
 from contracts.errors import DataError
 
 BLOCK_BYTES = 1 << 20
+_PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial\Z")  # what a killed write leaves
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,15 @@ def local_path(url: str) -> Path:
 
 
 def join(url: str, *parts: str) -> str:
-    """`url` with path parts behind it; an absolute part or full URL replaces what is before."""
+    """`url` with path parts behind it; an absolute part or full URL replaces what is before.
+
+    `..` is resolved in remote URLs, where a store would take it for a name.
+    """
     for part in parts:
         url = part if "://" in part or part.startswith("/") else posixpath.join(url, part)
+    scheme, separator, path = url.partition("://")
+    if separator and ".." in path.split("/"):
+        return f"{scheme}://{posixpath.normpath(path)}"
     return url
 
 
@@ -96,10 +105,12 @@ def list_files(pattern: str) -> list[str]:
     """URLs of the files that match a glob, sorted; a plain name gives itself where it exists."""
     if is_local(pattern):
         root = str(local_path(pattern))
-        if not any(c in root for c in "*?["):
+        if Path(root).is_file() or not any(c in root for c in "*?["):
             return [root] if Path(root).is_file() else []
         fs, path = fsspec.core.url_to_fs(root)
-        return sorted(name for name in fs.glob(path) if fs.isfile(name))
+        return sorted(
+            name for name in fs.glob(path) if fs.isfile(name) and not _PARTIAL.search(name)
+        )
     fs, path = fsspec.core.url_to_fs(pattern)
     return sorted(fs.unstrip_protocol(name) for name in fs.glob(path))
 
@@ -126,6 +137,8 @@ def atomic_write(url: str) -> Iterator[IO[bytes]]:
         yield handle
     except BaseException:
         handle.discard()
+        if isinstance(handle, AbstractBufferedFile):
+            handle.closed = True  # else the collector closes it, which commits what was written
         raise
     handle.close()
 

@@ -1,0 +1,60 @@
+"""The tokenizer's contract: its identity travels, another one is refused with both fingerprints."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sentencepiece
+
+from contracts.errors import DataError
+from contracts.tokenizer import Tokenizer, TokenizerSpec, load_tokenizer, require_same_tokenizer
+from tests.datasets import make_text, make_tokenizer
+
+
+def test_spec_survives_json() -> None:
+    spec = make_tokenizer().spec
+    assert TokenizerSpec.from_json(dict(spec.as_json())) == spec
+
+
+def test_spec_of_other_fields_is_refused() -> None:
+    with pytest.raises(DataError, match=r"tokenizer entry \{'kind': 'x'\} is not a TokenizerSpec"):
+        TokenizerSpec.from_json({"kind": "x"})
+
+
+@pytest.mark.parametrize(("vocab_size", "dtype"), [(65_536, "uint16"), (65_537, "uint32")])
+def test_tokens_are_uint16_while_every_id_fits(vocab_size: int, dtype: str) -> None:
+    assert replace(make_tokenizer().spec, vocab_size=vocab_size).token_dtype == dtype
+
+
+def test_another_tokenizer_is_refused_with_both_fingerprints() -> None:
+    spec = make_tokenizer().spec
+    require_same_tokenizer(spec, replace(spec), where="here")
+    other = replace(spec, sha256="f" * 64)
+    with pytest.raises(
+        DataError, match=rf"here: tokenizer differs: expected sha256 {spec.sha256} .* f{{64}}"
+    ):
+        require_same_tokenizer(spec, other, where="here")
+
+
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"absent\.model cannot be opened"):
+        load_tokenizer(str(tmp_path / "absent.model"))
+
+
+def test_a_model_without_end_of_text_is_refused() -> None:
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([make_text(1, 300)]), model_writer=model, vocab_size=60,
+        model_type="bpe", eos_id=-1, minloglevel=2,
+    )  # fmt: skip
+    with pytest.raises(DataError, match=r"tokenizer model has no </s> piece, which ends documents"):
+        Tokenizer(model.getvalue())
+
+
+def test_batches_give_what_single_texts_give() -> None:
+    tokenizer = make_tokenizer()
+    texts = [make_text(i, 20) for i in range(9)] + ["", "</s>"]
+    for num_threads in (1, 3):
+        rows = tokenizer.encode_batch(texts, num_threads=num_threads)
+        assert [row.tolist() for row in rows] == [tokenizer.encode(t).tolist() for t in texts]
