@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("pretrain.train", "train from the start, or from the last checkpoint"),
+    "debug": ("pretrain.debug", "look closely at the first steps, in one process"),
 }
 """Verb -> module with `main(words, *, local_rank) -> exit code`, and what it does."""
 

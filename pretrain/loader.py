@@ -19,7 +19,7 @@ from contracts.config import Config
 from contracts.errors import ConfigError, DataError
 from contracts.shards import ShardManifest, read_manifest
 from pretrain.records import Batch, LoaderState
-from pretrain.rows import BatchMaker, RowTable, require_fit, tokenizer_of
+from pretrain.rows import BatchMaker, Pick, RowTable, require_fit, tokenizer_of
 from pretrain.sample_order import Part, SampleOrder
 
 
@@ -213,6 +213,10 @@ class Loader:
 
     def _read(self, base: int, number: int) -> Batch:
         first = base + self._plan.first_sample(number)
-        found = self.order.at(np.arange(first, first + self._plan.micro_batch_size))
-        picks = zip(found.parts.tolist(), found.rows.tolist(), strict=True)
-        return self._maker.batch([(self._tables[part], row) for part, row in picks])
+        return self._maker.batch(self.picks(first, self._plan.micro_batch_size))
+
+    def picks(self, first: int, count: int) -> list[Pick]:
+        """Which rows samples `first` to `first + count` of the run are."""
+        found = self.order.at(np.arange(first, first + count))
+        pairs = zip(found.parts.tolist(), found.rows.tolist(), strict=True)
+        return [(self._tables[part], row) for part, row in pairs]

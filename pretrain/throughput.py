@@ -126,6 +126,15 @@ class Throughput:
         self._seconds: dict[Phase, float] = {}
         self._events: list[tuple[Phase, torch.cuda.Event, torch.cuda.Event]] = []
 
+    def tags(self) -> dict[str, str]:
+        """What MFU is a share of, and where that figure is from."""
+        if self._peak is None:
+            return {}
+        return {
+            "mfu_peak_flops_per_second": f"{self._peak.flops_per_second:.4g}",
+            "mfu_peak_source": self._peak.source,
+        }
+
     @contextmanager
     def phase(self, name: Phase) -> Iterator[None]:
         """Time spent in the block counts as `name`; on a GPU by its own clock, without waiting."""

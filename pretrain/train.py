@@ -205,6 +205,7 @@ def open_tracker(config: PretrainConfig, parts: Parts, state: RunState) -> Track
         resume_run_id=state.tracker_run_id,
     )
     record_run(tracker, config, parts.loader.manifests, world_size=parts.world.world_size)
+    tracker.set_tags(parts.throughput.tags())
     return tracker
 
 
