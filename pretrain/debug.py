@@ -1,7 +1,7 @@
 """The verb `debug`: a run in one process, looked at closely, that writes nothing.
 
     python -m pretrain debug CONFIG.yaml [section.field=value ...]
-        [--steps N] [--overfit-one-batch N] [--samples N] [--pdb]
+        [--steps N] [--overfit-one-batch] [--samples N] [--pdb]
 
 Shows decoded input with its sources, runs a few steps, prints statistics of every layer, and names
 the first module that makes a NaN. One process, one GPU or the CPU, the plain torch engine,
@@ -36,6 +36,8 @@ from pretrain.train import seed_generators
 
 logger = logging.getLogger(__name__)
 
+STEPS = 3
+OVERFIT_STEPS = 100
 _SHOWN_CHARS = 160
 _SHOWN_LOSSES = 20
 
@@ -223,10 +225,14 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("config", help="YAML file of the run")
     parser.add_argument("overrides", nargs="*", help="section.field=value", metavar="OVERRIDE")
-    parser.add_argument("--steps", type=int, default=3, help="steps to run (default 3)")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        help=f"steps to run (default {STEPS}, with --overfit-one-batch {OVERFIT_STEPS})",
+    )
     parser.add_argument("--samples", type=int, default=2, help="input rows to show (default 2)")
     parser.add_argument(
-        "--overfit-one-batch", type=int, default=0, metavar="STEPS", help="instead of --steps"
+        "--overfit-one-batch", action="store_true", help="every step on the first micro-batch"
     )
     parser.add_argument("--pdb", action="store_true", help="on an error, open pdb where it arose")
     return parser.parse_intermixed_args(list(words))
@@ -263,6 +269,7 @@ def _debug(options: argparse.Namespace) -> int:
     )
     show_samples(parts, options.samples)
     if options.overfit_one_batch:
-        return EXIT_DONE if overfit_one_batch(parts, options.overfit_one_batch) else EXIT_FAILED
-    run_steps(parts, options.steps)
+        has_learnt = overfit_one_batch(parts, options.steps or OVERFIT_STEPS)
+        return EXIT_DONE if has_learnt else EXIT_FAILED
+    run_steps(parts, options.steps or STEPS)
     return EXIT_DONE
