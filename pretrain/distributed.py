@@ -7,11 +7,9 @@ called by all ranks or by none.
 
 import logging
 import os
-import signal
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, TypeVar
 
 import torch
@@ -158,43 +156,6 @@ class World:
         dist.broadcast_object_list(items, src=0, device=self.device)
         received: Item = items[0]
         return received
-
-
-class StopSignal:
-    """SIGTERM or SIGINT on any rank stops all ranks after the same step.
-
-    The first signal sets a flag, later ones change nothing, so a launcher that repeats its signal
-    cannot break the save. Within a `with` block only; the handlers before are put back behind it.
-    """
-
-    SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.received = 0
-        """Number of the first signal this rank had; 0: none."""
-        self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
-
-    def __enter__(self) -> "StopSignal":
-        for number in self.SIGNALS:
-            self._before[number] = signal.signal(number, self._receive)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's shape
-        self.received = self.received or number
-
-    def requested(self) -> bool:
-        """Whether any rank was signalled: the same answer on every rank, so all of them call it."""
-        return self._world.sum(float(bool(self.received))) > 0
 
 
 def _integer(name: str, text: str) -> int:

@@ -21,7 +21,7 @@ from contracts.errors import EXIT_DONE, EXIT_STOPPED, DataError, TrainingDiverge
 from contracts.tracking import NullTracker, Tracker, build_tracker
 from pretrain.checkpoint import TOKENIZER_FILE, Checkpoints, RunFacts, with_run_id
 from pretrain.config import RESUME_MAY_CHANGE, PretrainConfig
-from pretrain.distributed import StopSignal, World
+from pretrain.distributed import World
 from pretrain.engine import build_engine
 from pretrain.engine.protocol import Engine
 from pretrain.evaluate import Evaluator
@@ -32,6 +32,7 @@ from pretrain.records import Batch, RunState, StepResult
 from pretrain.rows import tokenizer_of
 from pretrain.run_record import record_run
 from pretrain.schedule import Schedule
+from pretrain.stop_signal import StopSignal
 from pretrain.throughput import Throughput, flops_per_token
 
 logger = logging.getLogger(__name__)
@@ -334,6 +335,7 @@ def run(config: PretrainConfig, *, local_rank: int | None = None) -> int:
             }
             content = json.dumps(stopped, indent=1).encode()
             storage.write_bytes(str(output_dir / STOPPED_FILE), content)
+        world.barrier()  # the launcher ends the other ranks once one has ended
         return EXIT_STOPPED
 
 

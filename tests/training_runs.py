@@ -1,6 +1,12 @@
-"""Tiny training runs for tests: a config over a synthetic dataset, and the losses a run left behind."""
+"""Tiny training runs for tests: a config over synthetic data, and what a run left behind."""
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -49,11 +55,42 @@ def write_config(folder: Path, tree: dict[str, Json] | None = None) -> Path:
     return path
 
 
-def losses(output_dir: Path) -> dict[int, float]:
-    """step -> loss as the tracker has them; of a step logged again, the later one."""
+def series(output_dir: Path, name: str = "train/loss") -> dict[int, float]:
+    """step -> metric as the tracker has it; of a step logged again, the later value."""
     found = {}
-    for line in (output_dir / "tracking.jsonl").read_text().splitlines():
-        entry = json.loads(line)
-        if entry["event"] == "metrics" and "train/loss" in entry["values"]:
-            found[entry["step"]] = entry["values"]["train/loss"]
+    path = output_dir / "tracking.jsonl"
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # cut by a kill
+        if entry["event"] == "metrics" and name in entry["values"]:
+            found[entry["step"]] = entry["values"][name]
     return found
+
+
+def wait_for_steps(
+    processes: Sequence[subprocess.Popen[str]], output_dir: Path, steps: int
+) -> None:
+    """Return once the run has logged that many steps; an error if a process ends before."""
+    deadline = time.monotonic() + 120
+    while len(series(output_dir)) < steps:
+        require_running(processes)
+        assert time.monotonic() < deadline, f"only {len(series(output_dir))} of {steps} steps"
+        time.sleep(0.002)
+
+
+def require_running(processes: Sequence[subprocess.Popen[str]]) -> None:
+    """An error with its output if a process has ended."""
+    for process in processes:
+        if process.poll() is not None:
+            raise AssertionError(f"ended with {process.returncode}: {process.communicate()[0]}")
+
+
+def kill_all(processes: Sequence[subprocess.Popen[str]]) -> None:
+    """SIGKILL to every process and what it has started."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    for process in processes:
+        process.communicate()

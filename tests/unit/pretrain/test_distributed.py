@@ -1,13 +1,10 @@
 """The world as a launcher describes it, and the stop signal."""
 
-import os
-import signal
-
 import pytest
 import torch
 
 from contracts.errors import ConfigError
-from pretrain.distributed import StopSignal, World
+from pretrain.distributed import World
 from tests.ranks import LAUNCHER_VARIABLES, run_ranks
 
 LAUNCHED = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}
@@ -73,21 +70,11 @@ def test_rank_beyond_the_world_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
         World.from_environment()
 
 
-def test_repeated_signals_set_one_flag_and_the_handlers_come_back() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with StopSignal(World.single()) as stop:
-        assert not stop.requested()
-        for _ in range(3):
-            os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.requested()
-        assert stop.received == signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
 def test_two_ranks_agree() -> None:
     script = """
 import os, signal, torch
-from pretrain.distributed import StopSignal, World
+from pretrain.distributed import World
+from pretrain.stop_signal import StopSignal
 with World.from_environment() as world, StopSignal(world) as stop:
     assert world.sum(world.rank + 1) == 3
     assert world.gather(world.rank) == [0, 1]

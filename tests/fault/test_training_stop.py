@@ -1,0 +1,89 @@
+"""SIGTERM ends the step, saves, and every rank exits 75, whether a rank or the launcher has it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from contracts.config import Json
+from contracts.errors import EXIT_STOPPED
+from pretrain.checkpoint import committed_folders
+from tests.ranks import ROOT, rank_environment, run_ranks, start_ranks
+from tests.training_runs import kill_all, make_tree, series, wait_for_steps, write_config
+
+ENDLESS = 1_000_000
+
+
+def endless_tree(folder: Path) -> dict[str, Json]:
+    """A run that only a signal ends; its schedule does not depend on its length."""
+    return make_tree(folder) | {
+        "total_steps": ENDLESS,
+        "schedule": {"kind": "constant"},
+        "save_every_steps": None,
+    }
+
+
+def stopped_step(output_dir: Path) -> int:
+    stopped = json.loads((output_dir / "STOPPED.json").read_text())
+    assert stopped["exit_code"] == EXIT_STOPPED
+    assert stopped["signal"] in (signal.SIGTERM, 0)  # 0: another rank had it
+    [checkpoint] = committed_folders(output_dir / "checkpoints")
+    assert checkpoint.name == f"step-{stopped['step']:08d}"
+    assert max(series(output_dir)) == stopped["step"]
+    return int(stopped["step"])
+
+
+def test_signal_to_one_rank_stops_all_and_the_run_goes_on(tmp_path: Path) -> None:
+    config = write_config(tmp_path, endless_tree(tmp_path))
+    arguments = ["-m", "pretrain", "train", str(config)]
+    output_dir = tmp_path / "run"
+    processes = start_ranks(arguments, 2)
+    try:
+        wait_for_steps(processes, output_dir, 2)
+        for _ in range(3):
+            os.kill(processes[1].pid, signal.SIGTERM)
+        outputs = [process.communicate(timeout=60)[0] for process in processes]
+    finally:
+        kill_all(processes)
+    assert [process.returncode for process in processes] == [EXIT_STOPPED] * 2, outputs
+    step = stopped_step(output_dir)
+
+    output = run_ranks([*arguments, f"total_steps={step + 2}"], 2)
+    assert f"resume changes total_steps: {ENDLESS} -> {step + 2}" in output
+    assert max(series(output_dir)) == step + 2
+    assert not (output_dir / "STOPPED.json").exists()
+
+
+@pytest.mark.parametrize("target", ["command", "launcher of the machine"])
+def test_signal_above_the_ranks_leaves_a_checkpoint_and_the_note(
+    tmp_path: Path, target: str
+) -> None:
+    config = write_config(tmp_path, endless_tree(tmp_path))
+    process = subprocess.Popen(
+        [
+            str(Path(sys.executable).with_name("deepspeed")),
+            *("--num_gpus", "2", "--module", "pretrain", "train", str(config)),
+        ],
+        cwd=ROOT,
+        env=rank_environment(0, 0, 0),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        wait_for_steps([process], tmp_path / "run", 2)
+        command = psutil.Process(process.pid)
+        signalled = command if target == "command" else command.children()[0]
+        signalled.send_signal(signal.SIGTERM)
+        signalled.send_signal(signal.SIGTERM)
+        output = process.communicate(timeout=60)[0]  # ends when the last rank has
+    finally:
+        kill_all([process])
+    assert process.returncode != 0, output  # the launcher's own code says nothing of the stop
+    stopped_step(tmp_path / "run")
