@@ -6,6 +6,7 @@ summary. Each part is the command a user would type; this file only starts them 
 leave behind.
 """
 
+import argparse
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -187,3 +189,9 @@ def _print_summary(console: Console, figures: DemoFigures) -> None:
         f"MLflow: .venv/bin/mlflow ui --backend-store-uri sqlite:///{OUTPUT / 'mlflow.db'}",
         soft_wrap=True,
     )
+
+
+def main(words: Sequence[str]) -> int:
+    """The verb `demo`, which takes no words."""
+    argparse.ArgumentParser(prog="python -m launch demo", description=__doc__).parse_args(words)
+    return run_demo(Console())
