@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import ConfigError, DataError
-from contracts.shards import read_manifest, verify_shard, write_manifest
+from contracts.shards import ShardInfo, read_manifest, verify_shard, write_manifest
+from data_pipeline.packing import pack
+from data_pipeline.records import Section
 from data_pipeline.repack import read_documents, repack, repack_dataset
-from data_pipeline.shard_writer import ShardsConfig
-from tests.datasets import make_dataset
+from data_pipeline.shard_writer import ShardsConfig, write_shards
+from data_pipeline.tokenization import tokenise
+from tests.datasets import make_dataset, make_documents, make_tokenizer
 
 CONFIG = ShardsConfig(seq_len=50, chunk_tokens=8 * 51, shard_tokens=32 * 51)
 
@@ -37,6 +40,36 @@ def test_repacked_shards_are_those_of_packing_at_that_length(dataset: Path, tmp_
         for shard in manifest.shards:
             verify_shard(manifest, shard)
     assert (tmp_path / "new" / "tokenizer" / "tokenizer.model").is_file()
+
+
+def test_write_groups_are_repacked_apart(tmp_path: Path) -> None:
+    tokenizer = make_tokenizer()
+    old_config = ShardsConfig(seq_len=32, chunk_tokens=8 * 33, shard_tokens=16 * 33)
+    groups = [
+        [Section(d, 0, d.text, "train") for d in documents]
+        for documents in (make_documents("web", 40)[:25], make_documents("web", 40)[25:])
+    ]
+
+    def write(folder: Path, config: ShardsConfig) -> list[ShardInfo]:
+        shards: list[ShardInfo] = []
+        for number, group in enumerate(groups):
+            rows = pack(tokenise(group, tokenizer), seq_len=config.seq_len, eot_id=2)
+            shards += write_shards(
+                rows, folder=str(folder), prefix="web", config=config, group=number,
+                first_number=len(shards),
+            )  # fmt: skip
+        return shards
+
+    source = make_dataset(tmp_path / "old")
+    manifest = read_manifest(str(source / "train"))
+    for path in (source / "train").iterdir():
+        path.unlink()
+    shards = write(source / "train", old_config)
+    assert {shard.group for shard in shards} == {0, 1}
+    url = str(source / "train" / "manifest.json")
+    write_manifest(replace(manifest, shards=tuple(shards)), url)
+    new = repack(url, str(tmp_path / "new"), CONFIG)
+    assert list(new.shards) == write(tmp_path / "direct", CONFIG)
 
 
 def test_repacking_again_does_nothing(dataset: Path, tmp_path: Path) -> None:
