@@ -127,10 +127,11 @@ def sweep_leftovers(output_dir: str) -> int:
     """
     if not storage.is_local(output_dir):
         return 0
-    partials = list(storage.local_path(output_dir).rglob(".*.partial"))
-    for path in partials:
+    root = storage.local_path(output_dir)
+    leftovers = [*root.rglob(".*.partial"), *(root / "work" / "progress").glob("*.json")]
+    for path in leftovers:
         path.unlink(missing_ok=True)
-    return len(partials)
+    return len(leftovers)
 
 
 @contextmanager
@@ -172,3 +173,24 @@ def _take(descriptor: int, folder: Path) -> None:
         ) from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def remove_other_files(folders: Sequence[str], keep: Sequence[str], output_dir: str) -> int:
+    """Remove what an earlier config left in folders of an output folder; number of files.
+
+    Args:
+        folders: relative to the output folder; looked into recursively.
+        keep: paths that stay, relative to the output folder.
+        output_dir: a local folder; an object store keeps all.
+    """
+    if not storage.is_local(output_dir):
+        return 0
+    root = storage.local_path(output_dir)
+    kept = {root / path for path in keep}
+    removed = 0
+    for folder in folders:
+        for path in (root / folder).rglob("*"):
+            if path.is_file() and path not in kept:
+                path.unlink()
+                removed += 1
+    return removed

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -44,11 +44,16 @@ class Tally:
         self.dropped.update(other.dropped)
 
 
+def progress_folder(output_dir: str) -> str:
+    """Where running tasks write their counts."""
+    return storage.join(output_dir, "work", "progress")
+
+
 class ProgressFile:
     """A task's side: `update` as often as it likes, written at most every WRITE_SECONDS."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, output_dir: str, unit_id: str) -> None:
+        self._url = storage.join(progress_folder(output_dir), f"{unit_id}.json")
         self._next = time.monotonic() + WRITE_SECONDS
 
     def update(self, tally: Tally) -> None:
@@ -63,9 +68,15 @@ class ProgressFile:
             storage.write_bytes(self._url, data)
             return
         path = storage.local_path(self._url)
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
         partial.write_bytes(data)
         partial.replace(path)
+
+    def remove(self) -> None:
+        """The task is over: its counts are in the ledger."""
+        if storage.is_local(self._url):
+            storage.local_path(self._url).unlink(missing_ok=True)
 
 
 def read_progress(url: str) -> Tally:
@@ -80,26 +91,23 @@ def read_progress(url: str) -> Tally:
 class StageProgress:
     """The driver's side of one stage: finished tasks, plus what the running ones have written."""
 
-    def __init__(self, stage: str, *, total_bytes: int, num_tasks: int, num_done: int) -> None:
+    def __init__(
+        self, stage: str, *, total_bytes: int, output_dir: str, unit_ids: Sequence[str]
+    ) -> None:
         self.stage = stage
         self._total_bytes = max(total_bytes, 1)
-        self._num_tasks = num_tasks
-        self._num_done = num_done
+        self._num_tasks = len(unit_ids)
+        self._folder = progress_folder(output_dir)
+        self._unfinished = set(unit_ids)
         self._finished = Tally()
-        self._files: dict[int, str] = {}
         self._lock = threading.Lock()
         self._started = time.monotonic()
 
-    def watch(self, files: dict[int, str]) -> None:
-        """Files of the tasks that will run, by index."""
-        self._files = dict(files)
-
-    def finished(self, index: int, tally: Tally) -> None:
+    def finished(self, unit_id: str, tally: Tally) -> None:
         """A task is done: its counts are final."""
         with self._lock:
             self._finished.add(tally)
-            self._num_done += 1
-            self._files.pop(index, None)
+            self._unfinished.discard(unit_id)
 
     def snapshot(self) -> "Snapshot":
         """The counts of this moment."""
@@ -107,13 +115,13 @@ class StageProgress:
             total = Tally(
                 self._finished.documents, self._finished.bytes_read, +self._finished.dropped
             )
-            files = list(self._files.values())
-        for url in files:
-            total.add(read_progress(url))
+            unfinished = set(self._unfinished)
+        for url in storage.list_files(storage.join(self._folder, "*.json")):
+            if url.rpartition("/")[2].removesuffix(".json") in unfinished:
+                total.add(read_progress(url))
         seconds = time.monotonic() - self._started
-        return Snapshot(
-            self.stage, total, seconds, self._total_bytes, self._num_done, self._num_tasks
-        )
+        num_done = self._num_tasks - len(unfinished)
+        return Snapshot(self.stage, total, seconds, self._total_bytes, num_done, self._num_tasks)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ network error) is tried again with growing pauses; an error of the data or of th
 import errno
 import logging
 import multiprocessing
+import os
 import signal
 import threading
 import time
@@ -32,7 +33,10 @@ ResultT = TypeVar("ResultT")
 ResultC = TypeVar("ResultC", covariant=True)
 
 LASTING_ERRNOS = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+        *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR),
+    }
 )
 """Errors of the system that another try does not mend."""
 CLIENT_LIBRARIES = frozenset({"aiohttp", "aiobotocore", "botocore", "gcsfs"})
@@ -297,14 +301,15 @@ class RayRunner:
             ray.exceptions.RaySystemError,
         )
         attempts = _Attempts(stage, self._config.retry)
-        remote = ray.remote(num_cpus=self._config.num_cpus_per_task, max_retries=0)(function)
+        remote = ray.remote(num_cpus=self._config.num_cpus_per_task, max_retries=0)(_run_in_folder)
         remote = remote.options(name=f"data:{stage}")
+        folder = str(Path.cwd())
         waiting = list(range(len(arguments)))[::-1]
         running: dict[Any, int] = {}
         while waiting or running:
             while waiting and len(running) < self._config.max_in_flight:
                 index = waiting.pop()
-                running[remote.remote(arguments[index])] = index
+                running[remote.remote(folder, function, arguments[index])] = index
             # A short wait keeps this thread open to signals.
             finished, _ = ray.wait(list(running), timeout=POLL_SECONDS)
             for reference in finished:
@@ -326,6 +331,15 @@ class RayRunner:
     def close(self) -> None:
         """Leave the cluster; a Ray started here ends."""
         self._ray.shutdown()
+
+
+def _run_in_folder(
+    folder: str, function: Callable[[ArgumentT], ResultT], argument: ArgumentT
+) -> ResultT:
+    """Run a task where the job was started, so that relative paths mean the same there."""
+    if Path(folder).is_dir():
+        os.chdir(folder)
+    return function(argument)
 
 
 def _ray_arguments(config: RayRunnerConfig) -> dict[str, Any]:

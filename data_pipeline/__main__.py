@@ -1,0 +1,150 @@
+"""Verbs of the data job: `python -m data_pipeline <verb> CONFIG.yaml [section.field=value ...]`.
+
+run      sources -> shards; goes on where an earlier run of the same output_dir ended
+check    validates the config, lists the sources, prints what the job would do; touches nothing
+inspect  prints a document (doc_id=..., uri=...) or a packed row (row=train/<shard>:<row>)
+repack   shards of another row length from the shards (seq_len=8192, output=FOLDER)
+"""
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from rich.console import Console
+
+from contracts import storage
+from contracts.config import apply_override, as_tree, load_config, validated
+from contracts.errors import (
+    EXIT_BAD_CONFIG,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_STOPPED,
+    ConfigError,
+    HeadwaterError,
+)
+from contracts.logs import configure_logging
+from data_pipeline.check import derived_facts, facts_text
+from data_pipeline.config import DataConfig
+from data_pipeline.inspection import inspected, parse_selection
+from data_pipeline.pipeline import run_job
+from data_pipeline.repack import repack_dataset
+from data_pipeline.report import print_report
+from data_pipeline.runner import LASTING_ERRNOS
+from data_pipeline.shard_writer import ShardsConfig
+
+logger = logging.getLogger("data_pipeline")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; gives the exit code of contracts.errors."""
+    given = _parser().parse_args(arguments)
+    configure_logging()
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        VERBS[given.verb](given)
+    except ConfigError as error:
+        return _failed(error, EXIT_BAD_CONFIG)
+    except HeadwaterError as error:
+        return _failed(error, EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            "stopped: what was finished stays; run the same command again, it goes on from here\n"
+        )
+        return EXIT_STOPPED
+    return EXIT_DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_pipeline",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("verb", choices=sorted(VERBS))
+    parser.add_argument("config", metavar="CONFIG.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="section.field=value")
+    parser.add_argument("--json", action="store_true", help="check: print JSON")
+    return parser
+
+
+def _run(given: argparse.Namespace) -> None:
+    config = load_config(DataConfig, given.config, given.overrides)
+    try:
+        result = run_job(config)
+    except OSError as error:
+        if error.errno not in LASTING_ERRNOS:
+            raise
+        raise HeadwaterError(
+            f"output_dir {config.output_dir}: {error.strerror} "
+            f"({error.filename or 'while writing'}); make room or mend the permissions, "
+            "then run the same command again: it goes on from here"
+        ) from error
+    if result.report is None:
+        sys.stdout.write(f"{result.output_dir} is finished: nothing to do\n")
+        return
+    console = Console()
+    print_report(result.report, console)
+    console.print(f"report: {result.output_dir}/report.html", soft_wrap=True)
+    if result.tracker_page is not None:
+        console.print(f"tracker: {result.tracker_page}", soft_wrap=True)
+
+
+def _check(given: argparse.Namespace) -> None:
+    facts = derived_facts(load_config(DataConfig, given.config, given.overrides))
+    text = json.dumps(facts, indent=1) if given.json else facts_text(facts)
+    sys.stdout.write(text + "\n")
+
+
+def _inspect(given: argparse.Namespace) -> None:
+    selections = [(text, parse_selection(text)) for text in given.overrides]
+    chosen = [selection for _, selection in selections if selection is not None]
+    if len(chosen) != 1:
+        raise ConfigError(
+            f"inspect: {len(chosen)} selections given, expected one of doc_id=..., uri=... "
+            "or row=train/<shard>:<row>"
+        )
+    overrides = [text for text, selection in selections if selection is None]
+    config = load_config(DataConfig, given.config, overrides)
+    for line in inspected(config.output_dir, chosen[0]):
+        sys.stdout.write(line + "\n")
+
+
+def _repack(given: argparse.Namespace) -> None:
+    own = [text for text in given.overrides if text.partition("=")[0] in REPACK_FIELDS]
+    config = load_config(
+        DataConfig, given.config, [text for text in given.overrides if text not in own]
+    )
+    tree = as_tree(config.shards) | {"output": None}
+    for text in own:
+        apply_override(tree, text)
+    output = tree.pop("output")
+    shards = validated(ShardsConfig, tree, where="repack")
+    folder = str(output or storage.join(config.output_dir, f"repacked-{shards.seq_len}"))
+    for manifest in repack_dataset(config.output_dir, folder, shards):
+        sys.stdout.write(
+            f"{manifest.folder}: {manifest.num_samples:,} rows of {manifest.seq_len:,}, "
+            f"{manifest.num_tokens:,} tokens\n"
+        )
+
+
+VERBS = {"run": _run, "check": _check, "inspect": _inspect, "repack": _repack}
+REPACK_FIELDS = (*ShardsConfig.model_fields, "output")
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends the job as Ctrl-C does."""
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def _failed(error: Exception, code: int) -> int:
+    sys.stderr.write(f"{type(error).__name__}: {error}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""The stages of the data job as lists of tasks: what each unit needs, and the name it gets by that.
+
+A unit's id covers its inputs, the sections of the config that change its outputs, and the ids of
+the units before it: a changed section gives new ids to the stages it concerns and those behind.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contracts import storage
+from contracts.config import as_tree
+from contracts.errors import DataError
+from contracts.shards import ShardInfo
+from data_pipeline.config import DataConfig
+from data_pipeline.document_index import DocumentIndex, StoreFile
+from data_pipeline.ledger import unit_id
+from data_pipeline.plan import PlannedUnit, groups_of
+from data_pipeline.sources.protocol import READ, RECORD_TYPE
+from data_pipeline.stage_runner import StageRunner
+from data_pipeline.stages.counting import UnitCounts
+from data_pipeline.stages.dedup import DedupTask, dedup_all
+from data_pipeline.stages.map import MapTask, map_unit
+from data_pipeline.stages.publish import PublishTask, publish_unit
+from data_pipeline.stages.task import work_path
+from data_pipeline.stages.tokenizer import SampleTask, TokenizerTask, make_tokenizer, sample_unit
+from data_pipeline.stages.write import PASSES, WriteTask, write_group
+from data_pipeline.tokenization import TrainTokenizerConfig
+
+
+@dataclass(frozen=True)
+class WrittenGroup:
+    """The shards of one group, still under their unit's names."""
+
+    source: str
+    unit_id: str
+    shards: dict[str, tuple[ShardInfo, ...]]
+    """By split, in order; paths relative to `work/write`."""
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A unit that was read, and its counts."""
+
+    planned: PlannedUnit
+    counts: UnitCounts
+
+
+def make_documents(
+    config: DataConfig, planned: Sequence[PlannedUnit], stages: StageRunner
+) -> DocumentIndex:
+    """Read, filter, deduplicate and publish; the files of the document store."""
+    mapped = map_units(config, planned, stages)
+    require_readable(mapped, config.max_drop_rate)
+    dedup_id = find_all_duplicates(config, mapped, stages)
+    return publish_units(config, mapped, dedup_id, stages)
+
+
+def map_units(
+    config: DataConfig, planned: Sequence[PlannedUnit], stages: StageRunner
+) -> list[Mapped]:
+    """Stage `map`: read, extract, filter and sign each unit."""
+    tasks = [
+        MapTask(
+            output_dir=config.output_dir,
+            unit_id=item.map_id,
+            unit=item.unit,
+            source=item.source,
+            extractor=config.extractor,
+            filters=config.filters,
+            dedup=config.dedup,
+        )
+        for item in planned
+    ]
+    results = stages.run("map", map_unit, tasks)
+    return [
+        Mapped(item, UnitCounts.from_json(result))
+        for item, result in zip(planned, results, strict=True)
+    ]
+
+
+def require_readable(mapped: Sequence[Mapped], max_drop_rate: float) -> None:
+    """Refuse a source of which too much could not be read.
+
+    Raises:
+        DataError: with the share, the bound and the most frequent reasons.
+    """
+    num_in: Counter[str] = Counter()
+    reasons: dict[str, Counter[str]] = {}
+    for item in mapped:
+        name = item.planned.unit.source
+        found = item.counts.dropped.get(READ, {})
+        num_others = sum(n for reason, n in found.items() if reason.startswith(RECORD_TYPE))
+        num_in[name] += item.counts.num_in - num_others
+        reasons.setdefault(name, Counter()).update(
+            {reason: n for reason, n in found.items() if not reason.startswith(RECORD_TYPE)}
+        )
+    for name, refused in reasons.items():
+        if refused.total() > max_drop_rate * num_in[name]:
+            top = ", ".join(f"{reason} {count}" for reason, count in refused.most_common(3))
+            raise DataError(
+                f"source {name!r}: {refused.total()} of {num_in[name]} pages could not be read, "
+                f"more than max_drop_rate={max_drop_rate}: {top}; look at the drops under "
+                "work/map, mend the files, or raise max_drop_rate"
+            )
+
+
+def find_all_duplicates(config: DataConfig, mapped: Sequence[Mapped], stages: StageRunner) -> str:
+    """Stage `dedup`: compare all signatures; the id under which the duplicates stand."""
+    map_ids = tuple(item.planned.map_id for item in mapped)
+    task = DedupTask(
+        output_dir=config.output_dir,
+        unit_id=unit_id("dedup", as_tree(config.dedup), list(map_ids)),
+        map_ids=map_ids,
+        dedup=config.dedup,
+        num_bytes=sum(item.counts.text_bytes for item in mapped),
+    )
+    stages.run("dedup", dedup_all, [task])
+    return task.unit_id
+
+
+def publish_units(
+    config: DataConfig, mapped: Sequence[Mapped], dedup_id: str, stages: StageRunner
+) -> DocumentIndex:
+    """Stage `publish`: the documents without the duplicates."""
+    tasks = [
+        PublishTask(
+            output_dir=config.output_dir,
+            unit_id=unit_id("publish", item.planned.map_id, dedup_id, item.planned.ordinal),
+            map_id=item.planned.map_id,
+            dedup_id=dedup_id,
+            source=item.planned.unit.source,
+            ordinal=item.planned.ordinal,
+            dedup=config.dedup,
+            num_bytes=item.counts.text_bytes,
+        )
+        for item in mapped
+    ]
+    results = stages.run("publish", publish_unit, tasks)
+    files = [
+        _store_file(item, task, UnitCounts.from_json(result))
+        for item, task, result in zip(mapped, tasks, results, strict=True)
+    ]
+    return DocumentIndex(tuple(files), where=config.output_dir)
+
+
+def _store_file(item: Mapped, task: PublishTask, published: UnitCounts) -> StoreFile:
+    read = item.counts
+    dropped = read.dropped | published.dropped
+    num_dropped = read.num_dropped + published.num_dropped
+    if read.num_in != published.num_kept + num_dropped or read.num_kept != published.num_in:
+        raise DataError(
+            f"unit {item.planned.unit.url}: {read.num_in} records came in, but "
+            f"{published.num_kept} kept and {num_dropped} dropped are "
+            f"{published.num_kept + num_dropped}; the files under work/ do not belong together: "
+            "remove work/ and ledger/ and run again"
+        )
+    return StoreFile(
+        source=task.source,
+        unit_id=task.unit_id,
+        path=task.documents_path,
+        signatures_path=task.signatures_path,
+        drops_paths=(
+            work_path("map", task.map_id, "drops.parquet"),
+            work_path("publish", task.unit_id, "drops.parquet"),
+        ),
+        num_in=read.num_in,
+        num_kept=published.num_kept,
+        text_bytes=published.text_bytes,
+        dropped=dropped,
+        languages=published.languages,
+        lengths=published.lengths,
+        read_bytes=item.planned.unit.size_bytes,
+    )
+
+
+def make_tokenizer_model(config: DataConfig, index: DocumentIndex, stages: StageRunner) -> str:
+    """Stages `sample` and `tokenizer`; path of the model in the output folder."""
+    tokenizer = config.tokenizer
+    sample_ids: list[str] = []
+    if isinstance(tokenizer, TrainTokenizerConfig):
+        sample = tokenizer.sample
+        tasks = [
+            SampleTask(
+                output_dir=config.output_dir,
+                unit_id=unit_id("sample", as_tree(sample), file.unit_id),
+                documents_url=index.url(file.path),
+                sample=sample,
+                num_bytes=file.text_bytes,
+            )
+            for file in index.files
+        ]
+        stages.run("sample", sample_unit, tasks)
+        sample_ids = [task.unit_id for task in tasks]
+    task = TokenizerTask(
+        output_dir=config.output_dir,
+        unit_id=unit_id("tokenizer", as_tree(tokenizer), list(sample_ids)),
+        sample_ids=tuple(sample_ids),
+        tokenizer=tokenizer,
+        num_bytes=1,
+    )
+    stages.run("tokenizer", make_tokenizer, [task])
+    return work_path("tokenizer", task.unit_id, "model")
+
+
+def write_groups(
+    config: DataConfig, index: DocumentIndex, model_path: str, stages: StageRunner
+) -> list[WrittenGroup]:
+    """Stage `write`: tokenise, pack and write each group of each source."""
+    tokenizer_id = model_path.rpartition("/")[2].partition(".")[0]
+    tasks = [
+        WriteTask(
+            output_dir=config.output_dir,
+            unit_id=unit_id(
+                "write",
+                as_tree(config.split),
+                as_tree(config.shards),
+                tokenizer_id,
+                number,
+                [file.unit_id for file in files],
+            ),
+            source=source,
+            group=number,
+            documents_urls=tuple(index.url(file.path) for file in files),
+            tokenizer_url=storage.join(config.output_dir, model_path),
+            split=config.split,
+            shards=config.shards,
+            num_bytes=sum(file.text_bytes for file in files),
+        )
+        for source in index.sources
+        for number, files in enumerate(groups_of(index.of_source(source), config))
+    ]
+    results = stages.run("write", write_group, tasks, passes=PASSES)
+    return [_written_group(task, result) for task, result in zip(tasks, results, strict=True)]
+
+
+def _written_group(task: WriteTask, result: dict[str, Any]) -> WrittenGroup:
+    shards = {
+        split: tuple(ShardInfo(**info) for info in infos)
+        for split, infos in result["shards"].items()
+    }
+    return WrittenGroup(task.source, task.unit_id, shards)

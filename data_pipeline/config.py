@@ -1,0 +1,86 @@
+"""The config of a data job: the rooms' sections, and the checks across them."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from contracts.config import Config, as_tree, fingerprint
+from contracts.tracking import MlflowConfig, TrackingConfig
+from data_pipeline.dedup import DedupConfig
+from data_pipeline.extract import ExtractorConfig
+from data_pipeline.filters import FilterConfig
+from data_pipeline.report import ReportConfig
+from data_pipeline.runner import LocalRunnerConfig, RunnerConfig
+from data_pipeline.sections import SplitConfig
+from data_pipeline.shard_writer import ShardsConfig
+from data_pipeline.sources import SourceConfig
+from data_pipeline.tokenization import TokenizerConfig, TrainTokenizerConfig
+
+WITHOUT_INFLUENCE = frozenset(
+    {"output_dir", "runner", "tracking", "report", "start_from", "documents_dir"}
+)
+"""Sections that change nothing in the data."""
+
+
+class DataConfig(Config):
+    """A data job: which sources become which shards, and where."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    output_dir: str
+    """Folder (path or URL) of all that the job writes; a job that was stopped goes on there."""
+    sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
+    """What is read, in this order; names are unique."""
+    extractor: ExtractorConfig
+    """How a page's main text is taken from its HTML."""
+    filters: tuple[FilterConfig, ...] = ()
+    """Rules in the order in which they may name a drop; none keeps everything."""
+    dedup: DedupConfig = DedupConfig()
+    """How duplicates are found, in this job and against earlier ones."""
+    split: SplitConfig = SplitConfig()
+    """What is held out for evaluation."""
+    tokenizer: TokenizerConfig = TrainTokenizerConfig()
+    """A tokenizer to train on the kept documents, or an existing one."""
+    shards: ShardsConfig = ShardsConfig()
+    """Row length, and the sizes of chunks and shards."""
+    max_drop_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+    """Share of a source's pages that may be dropped while being read; more fails the job."""
+    start_from: Literal["sources", "documents"] = Field(default="sources", alias="from")
+    """`documents` reads the store of an earlier run instead of the sources. Written `from`."""
+    documents_dir: str | None = None
+    """Output folder whose document store `from: documents` reads; None: output_dir."""
+    runner: RunnerConfig = LocalRunnerConfig()
+    """Where the tasks run; changes nothing in the data."""
+    tracking: TrackingConfig = MlflowConfig()
+    """Where the job's counts, report and config are logged."""
+    report: ReportConfig = ReportConfig()
+    """What the report page shows."""
+
+    @model_validator(mode="after")
+    def _check_sections(self) -> Self:
+        names = [source.source_name for source in self.sources]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"sources: the name {name!r} stands {names.count(name)} times; documents are "
+                    "named after their source: give each its own"
+                )
+        for i, section in enumerate(self.filters):
+            unknown = sorted(set(section.sources or ()) - set(names))
+            if unknown:
+                raise ValueError(
+                    f"filters.{i} ({section.kind}): sources {unknown} are not in this config, "
+                    f"which has {names}; correct the names or remove them"
+                )
+        if self.documents_dir is not None and self.start_from == "sources":
+            raise ValueError(
+                f"documents_dir={self.documents_dir} has no effect with from=sources; "
+                "set from=documents or remove it"
+            )
+        return self
+
+    @property
+    def data_sha256(self) -> str:
+        """Identity of the config as far as it changes the data."""
+        tree = as_tree(self)
+        return fingerprint({k: v for k, v in tree.items() if k not in WITHOUT_INFLUENCE})
