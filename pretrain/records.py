@@ -166,6 +166,20 @@ class EvalReport:
 
 
 @dataclass(frozen=True)
+class StockWeights:
+    """A model as one of transformers' classes stores it."""
+
+    format: str
+    """`gpt2` or `llama`: the stock transformers class."""
+    config: dict[str, Any]
+    """Its config.json."""
+    tensors: dict[str, Tensor]
+    """Weights under the names of that class."""
+    tokenizer: TokenizerSpec | None = None
+    """What the model was trained with, where the folder says it."""
+
+
+@dataclass(frozen=True)
 class ExportManifest:
     """`export.json` beside an exported model."""
 

@@ -1,5 +1,6 @@
 """The models: `nn.Module` with `(input_ids, segment_ids) -> logits`, chosen by `model.kind`."""
 
+from pretrain.model.huggingface import config_of_stock, from_stock, to_stock
 from pretrain.model.transformer import (
     KVCache,
     LayerCheckpoint,
@@ -17,5 +18,8 @@ __all__ = [
     "ModelConfig",
     "Transformer",
     "TransformerConfig",
+    "config_of_stock",
+    "from_stock",
     "load_weights",
+    "to_stock",
 ]

@@ -288,6 +288,15 @@ class Transformer(nn.Module):
             self.head.weight = self.embedding.weight
         init_weights(self, config.init, num_layers=config.num_layers)
 
+    @property
+    def max_seq_len(self) -> int:
+        """Longest row, in tokens."""
+        return self.config.max_seq_len
+
+    def new_cache(self, *, batch_size: int, max_tokens: int) -> KVCache:
+        """An empty cache for `max_tokens` tokens of each of `batch_size` texts."""
+        return KVCache(self.config, batch_size=batch_size, max_tokens=max_tokens)
+
     def forward(
         self, input_ids: Tensor, segment_ids: Tensor | None = None, cache: KVCache | None = None
     ) -> Tensor:

@@ -3,9 +3,10 @@
 Summed and not averaged: the step divides by the targets of the whole global batch.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
 from contracts.config import Config
@@ -25,7 +26,7 @@ class CausalLmConfig(Config):
 class CausalLm:
     """`(model, batch) -> nll_sum`."""
 
-    def __call__(self, model: nn.Module, batch: Batch) -> Tensor:
+    def __call__(self, model: Callable[..., Tensor], batch: Batch) -> Tensor:
         """Nats summed over the targets of `batch` that count: () fp32."""
         logits = model(batch.input_ids, batch.segment_ids)  # (B, T, V)
         return F.cross_entropy(

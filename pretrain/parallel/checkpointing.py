@@ -209,9 +209,9 @@ class KeptActivations(TorchDispatchMode):  # type: ignore[no-untyped-call] # tor
     ) -> Any:
         del types
         out = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor):
-                storage = tensor.untyped_storage()
+        given = {storage._cdata for storage in _storages((args, kwargs))}
+        for storage in _storages(out):
+            if storage._cdata not in given:  # a view or an update in place makes nothing
                 weak = StorageWeakRef(storage)  # type: ignore[no-untyped-call] # torch's
                 self._made[storage._cdata] = (weak, storage.nbytes())
         return out
@@ -220,3 +220,7 @@ class KeptActivations(TorchDispatchMode):  # type: ignore[no-untyped-call] # tor
         """Bytes made in the block that are still held: call it while the loss lives."""
         held = (pair for pair in self._made.values() if not pair[0].expired())  # type: ignore[no-untyped-call] # torch's
         return sum(size for _, size in held)
+
+
+def _storages(values: Any) -> list[torch.UntypedStorage]:
+    return [value.untyped_storage() for value in tree_leaves(values) if isinstance(value, Tensor)]
