@@ -396,6 +396,8 @@ def find_checkpoint(path: Path) -> Path:
 def load_for_inference(path: str | Path) -> tuple[dict[str, Tensor], CheckpointMeta]:
     """fp32 weights by the model's parameter names on the CPU, of a checkpoint saved in any layout.
 
+    The names are those of `model.named_parameters()`: a tied head stands once, under its first.
+
     Args:
         path: a checkpoint, or the output folder of a run, which means its newest one.
 

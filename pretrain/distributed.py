@@ -37,6 +37,8 @@ class World:
     device: torch.device
     backend: str
     """`nccl` or `gloo`; `none` for a single process without a process group."""
+    local_world_size: int = 1
+    """Processes of this run on this machine."""
 
     @staticmethod
     def from_environment(*, local_rank: int | None = None) -> "World":
@@ -70,7 +72,16 @@ class World:
                 f"RANK={rank} is not within WORLD_SIZE={world_size}; fix the launcher"
             )
         device, backend = _device_and_backend(env_local_rank)
-        return World(rank, env_local_rank, world_size, rank, world_size, device, backend)
+        return World(
+            rank=rank,
+            local_rank=env_local_rank,
+            world_size=world_size,
+            dp_rank=rank,
+            dp_world_size=world_size,
+            device=device,
+            backend=backend,
+            local_world_size=_local_world_size(),
+        )
 
     @staticmethod
     def single() -> "World":
@@ -84,7 +95,8 @@ class World:
         return self.rank == 0
 
     def start(self) -> None:
-        """Join the process group; nothing to do for a world without a backend."""
+        """Take this rank's device and cores, and join the process group where there is one."""
+        self._share_cores()
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         if self.backend != "none" and not dist.is_initialized():
@@ -94,6 +106,20 @@ class World:
                 world_size=self.world_size,
                 timeout=COLLECTIVE_TIMEOUT,
             )
+
+    def _share_cores(self) -> None:
+        """On a CPU, threads for this rank's share of the cores, unless OMP_NUM_THREADS says."""
+        if self.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+            torch.set_num_threads(max(1, cores // self.local_world_size))
+        logger.info(
+            "rank=%d of %d device=%s backend=%s threads=%d",
+            self.rank,
+            self.world_size,
+            self.device,
+            self.backend,
+            torch.get_num_threads(),
+        )
 
     def start_alone(self) -> None:
         """A process group of one where none is up: for libraries that do not run without."""
@@ -156,6 +182,14 @@ class World:
         dist.broadcast_object_list(items, src=0, device=self.device)
         received: Item = items[0]
         return received
+
+
+def _local_world_size() -> int:
+    """As torchrun (LOCAL_WORLD_SIZE) or DeepSpeed (LOCAL_SIZE) tell; 1 where neither does."""
+    for name in ("LOCAL_WORLD_SIZE", "LOCAL_SIZE"):
+        if name in os.environ:
+            return _integer(name, os.environ[name])
+    return 1
 
 
 def _integer(name: str, text: str) -> int:
