@@ -3,9 +3,12 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sentencepiece
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contracts.errors import DataError
 from contracts.tokenizer import Tokenizer, TokenizerSpec, load_tokenizer, require_same_tokenizer
@@ -58,3 +61,54 @@ def test_batches_give_what_single_texts_give() -> None:
     for num_threads in (1, 3):
         rows = tokenizer.encode_batch(texts, num_threads=num_threads)
         assert [row.tolist() for row in rows] == [tokenizer.encode(t).tolist() for t in texts]
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.sampled_from(
+            [" ", "  ", "\u2581", "\n", "\n ", "river", " river", "wa", "ter", ".", "漢", "</s>"]
+        ),
+        max_size=40,
+    ),
+    st.integers(1, 2000),
+)
+def test_long_texts_have_the_ids_they_have_in_one_piece(words: list[str], times: int) -> None:
+    tokenizer = make_tokenizer()
+    text = ("".join(words) * times)[:9000]
+    stock = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
+    assert tokenizer.encode(text).tolist() == stock.encode(text)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model_type": "unigram"},
+        {"add_dummy_prefix": True},
+        {"remove_extra_whitespaces": True},
+        {"normalization_rule_name": "nfkc"},
+        {"split_by_whitespace": False, "max_sentencepiece_length": 30},
+        {"treat_whitespace_as_suffix": True},
+        {"user_defined_symbols": ["river water"]},
+    ],
+)
+def test_models_of_any_options_give_stock_ids(options: dict[str, Any]) -> None:
+    model = io.BytesIO()
+    plain: dict[str, Any] = {
+        "model_type": "bpe",
+        "normalization_rule_name": "identity",
+        "add_dummy_prefix": False,
+    }
+    plain |= {"remove_extra_whitespaces": False, "byte_fallback": True, "hard_vocab_limit": False}
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([make_text(i, 60) for i in range(80)]),
+        model_writer=model,
+        vocab_size=400,
+        minloglevel=2,
+        **(plain | options),
+    )
+    stock = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    tokenizer = Tokenizer(model.getvalue())
+    for seed in range(5):
+        text = f"  {make_text(100 + seed, 1500)}  \n river  water ﬁ " * 2
+        assert tokenizer.encode(text).tolist() == stock.encode(text)
