@@ -92,7 +92,8 @@ class Tokenizer:
         eot_id = self._processor.eos_id()
         if eot_id < 0:
             raise DataError(
-                f"{where} has no </s> piece, which ends documents; train it with eos_id >= 0"
+                f"{where} has no </s> control piece, which ends documents; "
+                "train it with eos_id >= 0 and without </s> among user_defined_symbols"
             )
         self.spec = TokenizerSpec(
             kind="sentencepiece",

@@ -51,7 +51,21 @@ def test_a_model_without_end_of_text_is_refused() -> None:
         sentence_iterator=iter([make_text(1, 300)]), model_writer=model, vocab_size=60,
         model_type="bpe", eos_id=-1, minloglevel=2,
     )  # fmt: skip
-    with pytest.raises(DataError, match=r"tokenizer model has no </s> piece, which ends documents"):
+    with pytest.raises(
+        DataError, match=r"tokenizer model has no </s> control piece, which ends documents"
+    ):
+        Tokenizer(model.getvalue())
+
+
+def test_a_model_whose_end_of_text_is_made_from_text_is_refused() -> None:
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([make_text(1, 300)]), model_writer=model, vocab_size=60,
+        model_type="bpe", user_defined_symbols=["</s>"], minloglevel=2,
+    )  # fmt: skip
+    with pytest.raises(
+        DataError, match=r"has no </s> control piece, .*without </s> among user_defined_symbols"
+    ):
         Tokenizer(model.getvalue())
 
 
