@@ -26,7 +26,7 @@ from data_pipeline.sources.http_response import (
     html_page,
     page_of_response,
 )
-from data_pipeline.sources.input_files import units_of_file, units_of_files
+from data_pipeline.sources.input_files import files_matching, units_of_file
 from data_pipeline.sources.protocol import (
     MIB,
     RECORD_TYPE,
@@ -141,19 +141,22 @@ class CommonCrawl:
         self._metadata = {"licence": config.licence} if config.licence else {}
 
     def plan(self) -> list[WorkUnit]:
-        config = self._config
-        if config.crawl is None:
-            units = units_of_files(self.name, config.files, config.unit_bytes)
+        crawl = self._config.crawl
+        if crawl is None:
+            urls = files_matching(self._config.files, where=f"source {self.name}")
+            places = [(url, url) for url in urls]
         else:
-            root = config.crawl.root
-            units = [
-                unit
-                for path in config.crawl.selected_paths()
-                for unit in units_of_file(
-                    self.name, storage.join(root, path), path, config.unit_bytes
-                )
-            ]
-        return [unit for unit in units if unit.start == 0 or unit.url.endswith(".gz")]
+            places = [(storage.join(crawl.root, path), path) for path in crawl.selected_paths()]
+        return [
+            unit
+            for url, path in places
+            for unit in units_of_file(self.name, url, path, self._bytes_of_unit(url))
+        ]
+
+    def _bytes_of_unit(self, url: str) -> int | None:
+        """None for what can only be read whole: all but gzip, and ARC."""
+        is_cut = url.endswith(".gz") and not url.endswith(".arc.gz")
+        return self._config.unit_bytes if is_cut else None
 
     def records(self, unit: WorkUnit) -> Iterator[RawRecord | Drop]:
         limit = self._config.max_payload_bytes

@@ -17,6 +17,9 @@ from typing import IO
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
 READ_BYTES = 1 << 18
+FEED_BYTES = 1 << 14
+"""Step of the inflater, counted from the frame's start: what is got out of a damaged member then
+depends on the member alone, not on where a buffer or a work unit began."""
 INFLATE_BYTES = 1 << 16
 HEAD_BYTES = 1 << 15
 """What is remembered of a frame's beginning: enough for any record's own header."""
@@ -36,12 +39,6 @@ class _Window:
     def advance(self, count: int) -> None:
         self._at += count
         self.position += count
-
-    def chunk(self) -> bytes:
-        """What is in the buffer, filled where empty; b"" at the end of the file."""
-        if self._at >= len(self._buffer):
-            self._buffer, self._at = self._stream.read(READ_BYTES), 0
-        return self._buffer[self._at :] if self._at else self._buffer
 
     def peek(self, count: int) -> bytes:
         """Up to `count` bytes from here."""
@@ -65,11 +62,13 @@ class Frame:
         self.start = window.position
         self.member_start = window.position
         self.num_inflated = 0
+        self.num_sound = 0
+        """Inflated bytes of the members that ended without damage."""
         self.head = b""
         self.end = window.position
         """Behind the last byte that was read for this frame."""
         self.damage: str | None = None
-        """None, `gzip_corrupt` or `gzip_truncated`; final once the frame was read to its end."""
+        """None, `gzip_corrupt` or `truncated_record`; final once the frame was read to its end."""
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes; b"" at the end or at damage."""
@@ -90,11 +89,12 @@ class Frame:
 
     def _inflate(self) -> bytes:
         if self._inflater.eof:
+            self.num_sound = self.num_inflated
             self._next_member()
             return b""
-        data = self._window.chunk()
+        data = self._window.peek(FEED_BYTES)
         if not data:
-            self._end("gzip_truncated")
+            self._end("truncated_record")
             return b""
         try:
             out = self._inflater.decompress(data, INFLATE_BYTES)
@@ -142,26 +142,29 @@ class Junk:
 
 
 def frames(stream: IO[bytes], mark: bytes, start: int, end: int) -> Iterator[Frame | Junk]:
-    """The frames that begin at or behind `start` and before `end`, and the junk between them.
+    """The frames that begin at or behind `start` and before `end`, and the junk behind each.
 
-    A frame is read by the caller, or else skipped, before the next one is asked for.
+    Junk goes with the frame before it, so that ranges partition it, too. A frame is read by the
+    caller, or else skipped, before the next one is asked for.
     """
     window = _Window(stream, start)
     if start > 0:
         _seek_frame(window, mark)
-    while window.position < end and window.peek(1):
+    while window.peek(1):
         position = window.position
-        if _mark_follows(window, mark):
-            frame = Frame(window, mark)
-            yield frame
-            frame.drain()
-            if frame.damage is not None:
-                window.seek(frame.member_start + 1)
-                _seek_frame(window, mark)
+        if not _mark_follows(window, mark):
+            window.advance(1)
+            _seek_frame(window, mark)
+            yield Junk(position, window.position)
             continue
-        window.advance(1)
-        _seek_frame(window, mark)
-        yield Junk(position, window.position)
+        if position >= end:
+            return
+        frame = Frame(window, mark)
+        yield frame
+        frame.drain()
+        if frame.damage is not None:
+            window.seek(frame.member_start + 1)
+            _seek_frame(window, mark)
 
 
 def _seek_frame(window: _Window, mark: bytes) -> None:

@@ -1,9 +1,9 @@
 """The records of a WARC file or byte range, with what is damaged told apart from what is whole.
 
 FastWARC parses the records. Gzip is unpacked here, frame by frame (`gzip_frames`), because every
-reader stops at the first damaged member or runs on into the next; this one loses the damaged record
-alone. Uncompressed, LZ4 and zstd files are given to FastWARC whole and go on behind damage where a
-mark is found again. A block longer than `max_block_bytes` is not read into memory.
+reader stops at the first damaged member or runs on into the next; this one loses the damaged
+record alone. Uncompressed, LZ4 and zstd files are given to FastWARC whole. A block longer than
+`max_block_bytes` is not read into memory.
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,8 @@ WARC_MARK = b"WARC/"
 ARC_MARK = b"filedesc:"
 LZ4_MAGIC = b"\x04\x22\x4d\x18"
 ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", b"\x5d\x2a\x4d\x18")
+NEXT_RECORD = b"\r\n\r\nWARC/1."
+SCAN_BYTES = 1 << 18
 TAIL_BYTES = 64
 """Bytes behind a record that may be line ends or padding; more is content it left out."""
 
@@ -90,17 +92,22 @@ def _frame_items(frame: Frame, max_block_bytes: int) -> Iterator[WarcItem]:
     if held is None:
         yield WarcItem(frame.start, length, damage=damage or "unreadable_record", detail=error)
         return
-    if damage is None and num_items == 1 and held.damage is None and _leftover(frame, held):
-        damage = "bad_content_length"
-        error = f"{_leftover(frame, held)} bytes behind the record"
+    beyond = _bytes_behind(frame, held) if num_items == 1 and held.damage is None else None
+    if frame.damage and beyond is not None and frame.num_inflated - beyond <= frame.num_sound:
+        # The record was whole before the damage: what is damaged is a member behind it.
+        yield _with_length(held, frame.member_start - frame.start, None, None)
+        broken = frame.end - frame.member_start
+        yield WarcItem(frame.member_start, broken, damage=frame.damage)
+        return
+    if damage is None and beyond is not None and beyond > TAIL_BYTES:
+        damage, error = "bad_content_length", f"{beyond} bytes behind the record"
     yield _with_length(held, length, damage, error)
 
 
-def _leftover(frame: Frame, item: WarcItem) -> int:
-    """Bytes of a one-record frame behind the record, beyond line ends."""
-    header_bytes = frame.head.find(b"\r\n\r\n") + 4
-    beyond = frame.num_inflated - header_bytes - len(item.block)
-    return beyond if header_bytes >= 4 and beyond > TAIL_BYTES else 0
+def _bytes_behind(frame: Frame, item: WarcItem) -> int | None:
+    """Inflated bytes of a frame behind its one record; None where its header is not found."""
+    header_end = frame.head.find(b"\r\n\r\n")
+    return None if header_end < 0 else frame.num_inflated - header_end - 4 - len(item.block)
 
 
 def _with_length(item: WarcItem, length: int, damage: str | None, detail: str | None) -> WarcItem:
@@ -113,27 +120,64 @@ def _with_length(item: WarcItem, length: int, damage: str | None, detail: str | 
         item.date,
         item.content_type,
         b"" if damage else item.block,
-        item.damage or damage,
+        damage or item.damage,
         item.detail if item.damage else detail,
     )
 
 
 def _whole_file(stream: IO[bytes], max_block_bytes: int) -> Iterator[WarcItem]:
-    """The records of a file that is not gzip; after an error, from the next mark on."""
+    """The records of a file that is not gzip, a whole one.
+
+    Where a length runs over the next record or the file's end, an uncompressed file is read on
+    from the next mark at the beginning of a line.
+    """
+    is_plain = WARC_MARK in stream.read(64)
+    num_bytes = stream.seek(0, 2)
+    start: int | None = 0
+    while start is not None:
+        stream.seek(start)
+        begin, start = start, None
+        for item in _records_from(stream, begin, max_block_bytes):
+            if is_plain and _runs_over(item, num_bytes):
+                yield _with_length(item, 0, item.damage or "bad_content_length", None)
+                start = _next_mark(stream, item.offset + len(WARC_MARK))
+                break
+            yield item
+
+
+def _runs_over(item: WarcItem, num_bytes: int) -> bool:
+    """Whether a record's stated length cannot be right in a file of `num_bytes`."""
+    if item.damage == "payload_too_large" and isinstance(item.detail, float):
+        return item.offset + item.detail > num_bytes
+    return item.damage == "truncated_record" or NEXT_RECORD in item.block
+
+
+def _records_from(stream: IO[bytes], begin: int, max_block_bytes: int) -> Iterator[WarcItem]:
     records = ArchiveIterator(cast(BinaryIO, stream), parse_http=False, quirks_mode=True)
-    held: WarcItem | None = None
-    error: OSError | None = None
+    num_items = 0
     try:
         for record in records:
-            if held is not None:
-                yield _with_length(held, record.stream_pos - held.offset, None, None)
-            held = _item(record, record.stream_pos, max_block_bytes)
+            num_items += 1
+            yield _item(record, record.stream_pos, max_block_bytes)
     except OSError as problem:
-        error = problem
-    if held is not None:
-        yield _with_length(held, 0, "unreadable_record" if error else None, str(error or ""))
-    elif error is not None or stream.tell() > 0:
-        yield WarcItem(0, 0, damage="unreadable_record", detail=str(error or "no WARC record"))
+        yield WarcItem(begin, 0, damage="unreadable_record", detail=str(problem))
+        return
+    if num_items == 0:
+        yield WarcItem(begin, 0, damage="unreadable_record", detail="no WARC record")
+
+
+def _next_mark(stream: IO[bytes], start: int) -> int | None:
+    """Offset of the next line that begins as a record does; None: there is none."""
+    stream.seek(start)
+    at, tail = start, b""
+    while block := stream.read(SCAN_BYTES):
+        data = tail + block
+        found = data.find(b"\n" + WARC_MARK)
+        if found >= 0:
+            return at - len(tail) + found + 1
+        at += len(block)
+        tail = data[-len(WARC_MARK) :]
+    return None
 
 
 def _item(record: WarcRecord, offset: int, max_block_bytes: int) -> WarcItem:
