@@ -100,6 +100,9 @@ class PretrainConfig(Config):
     eval: EvalConfig = EvalConfig()
     tracking: TrackingConfig = MlflowConfig()
     throughput: ThroughputConfig = ThroughputConfig()
+    init_from: str | None = None
+    """Folder of a transformers GPT-2 or Llama, or of one of our exports, to start from; null: from
+    fresh weights."""
     total_steps: PositiveInt
     """Optimizer steps of the whole run."""
     log_every_steps: PositiveInt = 10

@@ -29,10 +29,10 @@ from pretrain.distributed import World
 from pretrain.engine.torch_engine import TorchEngine, TorchEngineConfig
 from pretrain.loader import BatchPlan, Loader
 from pretrain.objectives import Objective
+from pretrain.parts import seed_generators
 from pretrain.probe import Probe, Statistics, parameter_statistics
 from pretrain.records import Batch
 from pretrain.rows import Pick, tokenizer_of
-from pretrain.train import seed_generators
 
 logger = logging.getLogger(__name__)
 

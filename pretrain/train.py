@@ -1,57 +1,34 @@
 """The loop and the step: read this file first.
 
-`train` runs steps until the end or a stop signal; `train_step` is one of them; `build_parts` makes
-what they work with from the config. To do something every N steps, add a line to `train`.
+`train` runs steps until the end or a stop signal; `train_step` is one of them. What they work with
+is made from the config in parts.py. To do something every N steps, add a line to `train`.
 """
 
 import argparse
 import json
 import logging
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import cast
 
 import torch
 
 from contracts import storage
-from contracts.config import as_tree, load_config, to_yaml
+from contracts.config import load_config, to_yaml
 from contracts.errors import EXIT_DONE, EXIT_STOPPED, DataError, TrainingDiverged
 from contracts.tracking import NullTracker, Tracker, build_tracker
-from pretrain.checkpoint import TOKENIZER_FILE, Checkpoints, RunFacts, with_run_id
-from pretrain.config import RESUME_MAY_CHANGE, PretrainConfig
+from pretrain.checkpoint import with_run_id
+from pretrain.config import PretrainConfig
 from pretrain.distributed import World
-from pretrain.engine import build_engine
-from pretrain.engine.protocol import Engine
-from pretrain.evaluate import Evaluator
-from pretrain.loader import BatchPlan, Loader
-from pretrain.objectives import Objective
+from pretrain.loader import Loader
+from pretrain.parts import Parts, build_parts
 from pretrain.progress import Progress
 from pretrain.records import Batch, RunState, StepResult
-from pretrain.rows import tokenizer_of
 from pretrain.run_record import record_run
-from pretrain.schedule import Schedule
 from pretrain.stop_signal import StopSignal
-from pretrain.throughput import Throughput, flops_per_token
 
 logger = logging.getLogger(__name__)
 
 STOPPED_FILE = "STOPPED.json"
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the loop works with."""
-
-    world: World
-    engine: Engine
-    objective: Objective
-    loader: Loader
-    schedule: Schedule
-    checkpoints: Checkpoints
-    throughput: Throughput
-    evaluator: Evaluator
 
 
 def train(config: PretrainConfig, parts: Parts, stop: StopSignal) -> RunState:
@@ -208,106 +185,6 @@ def open_tracker(config: PretrainConfig, parts: Parts, state: RunState) -> Track
     record_run(tracker, config, parts.loader.manifests, world_size=parts.world.world_size)
     tracker.set_tags(parts.throughput.tags())
     return tracker
-
-
-def build_parts(config: PretrainConfig, world: World) -> Parts:
-    """Everything a run needs, made from its config; called by every rank."""
-    if config.needs_process_group:
-        world.start_alone()
-    seed_generators(config)
-    plan = BatchPlan(
-        dp_rank=world.dp_rank,
-        dp_world_size=world.dp_world_size,
-        micro_batch_size=config.batch.micro_batch_size,
-        global_batch_size=config.batch.global_batch_size,
-    )
-    loader = config.data.build(
-        plan,
-        seed=config.run.seed,
-        vocab_size=config.model.vocab_size,
-        documents_masked=config.model.document_mask,
-        pin_memory=world.device.type == "cuda",
-    )
-    model = config.model.build(
-        config.activation_checkpointing.build(num_layers=config.model.num_layers)
-    )
-    engine = build_engine(
-        config.engine,
-        model,
-        config.optimizer.build(model),
-        world=world,
-        micro_batch_size=config.batch.micro_batch_size,
-        grad_accum_steps=config.batch.grad_accum_steps(world.dp_world_size),
-    )
-    torch.manual_seed(config.run.seed * 1_000_003 + world.rank + 1)  # dropout differs by rank
-    checkpoints = Checkpoints(
-        config.checkpoint,
-        config.checkpoints_dir,
-        facts=run_facts(config, loader, world),
-        engine=engine,
-        world=world,
-    )
-    return Parts(
-        world=world,
-        engine=engine,
-        objective=cast(Objective, config.objective.build()),  # an engine is called as a model is
-        loader=loader,
-        schedule=config.schedule.build(peak_lr=config.optimizer.lr, total_steps=config.total_steps),
-        checkpoints=checkpoints,
-        throughput=build_throughput(config, world),
-        evaluator=config.eval.build(
-            tokenizer_of(loader.manifests),
-            seq_len=config.data.seq_len,
-            vocab_size=config.model.vocab_size,
-            documents_masked=config.model.document_mask,
-            trained_sources=[s for m in loader.manifests for s in m.sources],
-        ),
-    )
-
-
-def seed_generators(config: PretrainConfig) -> None:
-    """Equal starting weights on every rank; deterministic kernels where the config asks."""
-    torch.manual_seed(config.run.seed)
-    if config.run.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch demands it on CUDA
-        torch.backends.cudnn.benchmark = False
-        torch.use_deterministic_algorithms(True)
-        logger.info("deterministic kernels: torch.use_deterministic_algorithms(True)")
-
-
-def run_facts(config: PretrainConfig, loader: Loader, world: World) -> RunFacts:
-    """What checkpoints record of this run."""
-    attachments = {}
-    if world.is_main:
-        attachments = {
-            "config.yaml": to_yaml(config).encode(),
-            TOKENIZER_FILE: storage.read_bytes(loader.manifests[0].tokenizer_url),
-        }
-    return RunFacts(
-        config=as_tree(config),
-        may_change=RESUME_MAY_CHANGE,
-        engine=config.engine.kind,
-        tokenizer=loader.tokenizer_spec,
-        attachments=attachments,
-        seed=config.run.seed,
-    )
-
-
-def build_throughput(config: PretrainConfig, world: World) -> Throughput:
-    """The counter of tokens and time."""
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    model = config.model
-    return Throughput(
-        flops_per_token=flops_per_token(
-            model.matmul_parameters(),
-            num_layers=model.num_layers,
-            attention_width=model.attention_width,
-            seq_len=config.data.seq_len,
-        ),
-        num_devices=world.world_size,
-        peak=config.throughput.find_peak(world.device, dtype[config.engine.precision]),
-        device=world.device,
-    )
 
 
 def run(config: PretrainConfig, *, local_rank: int | None = None) -> int:

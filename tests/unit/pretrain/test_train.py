@@ -1,5 +1,6 @@
 """The loop in one process with the plain engine, and the command line in front of it."""
 
+import dataclasses
 import json
 import logging
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from contracts.config import Json, validated
+from contracts.config import Json, as_tree, validated
 from contracts.errors import (
     EXIT_BAD_CONFIG,
     EXIT_DONE,
@@ -21,9 +22,14 @@ from pretrain.__main__ import main
 from pretrain.checkpoint import committed_folders, load_for_inference
 from pretrain.config import PretrainConfig
 from pretrain.distributed import World
+from pretrain.export import write_export
+from pretrain.model import to_stock
+from pretrain.parts import build_parts, start_from
 from pretrain.progress import Progress, duration
 from pretrain.records import StepResult
-from pretrain.train import build_parts, due, require_finite, run, take
+from pretrain.rows import tokenizer_of
+from pretrain.train import due, require_finite, run, take
+from tests.datasets import make_tokenizer
 from tests.ranks import LAUNCHER_VARIABLES
 from tests.training_runs import TOTAL_STEPS, make_tree, series, write_config
 
@@ -193,3 +199,52 @@ def test_help_lists_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert ended.value.code == EXIT_DONE
     assert "go on from" not in capsys.readouterr().err
+
+
+def test_run_starts_from_an_export_of_the_same_tokenizer(folder: Path) -> None:
+    source = build_parts(make_config(folder, "source"), World.single())
+    weights = source.engine.full_state_dict()
+    config = make_config(folder, "started", init_from=str(folder / "export"))
+    tokenizer = tokenizer_of(source.loader.manifests)
+    write_export(
+        folder / "export",
+        to_stock(config.model, weights, tokenizer.spec),
+        tokenizer=tokenizer,
+        model=as_tree(config.model),
+        from_step=0,
+        dtype="float32",
+    )
+    section: Json = {"name": "test", "output_dir": "", "seed": 9}
+    started = build_parts(
+        make_config(folder, "started", init_from=str(folder / "export"), run=section),
+        World.single(),
+    )
+    found = started.engine.full_state_dict()
+    assert all(torch.equal(found[name], weights[name]) for name in weights)
+
+    model = config.model.build()
+    other = dataclasses.replace(tokenizer.spec, sha256="0" * 64)
+    with pytest.raises(DataError, match=f"{'0' * 64}.*{tokenizer.spec.sha256}"):
+        start_from(str(folder / "export"), model, config.model, tokenizer=other)
+
+
+def test_stock_folder_without_our_tokenizer_is_taken_with_a_warning(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = make_config(folder, "stock")
+    tokenizer = make_tokenizer()
+    stock = to_stock(config.model, dict(config.model.build().named_parameters()), tokenizer.spec)
+    write_export(
+        folder / "stock",
+        stock,
+        tokenizer=tokenizer,
+        model=as_tree(config.model),
+        from_step=0,
+        dtype="float32",
+    )
+    (folder / "stock" / "export.json").unlink()
+    with caplog.at_level(logging.WARNING):
+        start_from(
+            str(folder / "stock"), config.model.build(), config.model, tokenizer=tokenizer.spec
+        )
+    assert "names no tokenizer of ours" in caplog.text
