@@ -1,6 +1,6 @@
 """Command line: `python -m pretrain VERB CONFIG.yaml [section.field=value ...]`, or by a launcher.
 
-A launcher puts `--local_rank=N` in front of the verb. Each verb is a function `main(words, *,
+A launcher puts `--local_rank=N` in front of the verb. Each verb is a function of `(words, *,
 local_rank)` that takes the words behind the verb and gives the exit code; its module is imported
 when it is asked for.
 """
@@ -18,10 +18,14 @@ logger = logging.getLogger(__name__)
 
 
 VERBS: dict[str, tuple[str, str]] = {
-    "train": ("pretrain.train", "train from the start, or from the last checkpoint"),
-    "debug": ("pretrain.debug", "look closely at the first steps, in one process"),
+    "train": ("pretrain.train:main", "train from the start, or from the last checkpoint"),
+    "check": ("pretrain.check:main", "work out what a config means; touches nothing"),
+    "debug": ("pretrain.debug:main", "look closely at the first steps, in one process"),
+    "eval": ("pretrain.trained:evaluate_main", "score a trained model on held-out sets"),
+    "generate": ("pretrain.trained:generate_main", "continue a prompt"),
+    "export": ("pretrain.trained:export_main", "write a folder that transformers loads"),
 }
-"""Verb -> module with `main(words, *, local_rank) -> exit code`, and what it does."""
+"""Verb -> module:function, `function(words, *, local_rank) -> exit code`, and what it does."""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -43,9 +47,10 @@ def main(arguments: Sequence[str]) -> int:
     """Run one verb; failures meant for the user are told without a traceback."""
     call = parse(arguments)
     configure_logging(rank=rank_of_environment())
-    module, _ = VERBS[call.verb]
+    module, _, function = VERBS[call.verb][0].partition(":")
     try:
-        return int(importlib.import_module(module).main(call.words, local_rank=call.local_rank))
+        verb = getattr(importlib.import_module(module), function)
+        return int(verb(call.words, local_rank=call.local_rank))
     except ConfigError as error:
         logger.error("%s", error)
         return EXIT_BAD_CONFIG

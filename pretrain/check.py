@@ -1,0 +1,240 @@
+"""The verb `check`: what a config means, worked out without a GPU and without writing anything.
+
+    python -m pretrain check CONFIG.yaml [section.field=value ...] [--ranks N] [--json]
+
+Validates, builds the model without memory, and prints parameters, tokens per step, memory per rank
+for each ZeRO stage, and the shards found, each with its size checked.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import nn
+
+from contracts import storage
+from contracts.config import load_config
+from contracts.errors import EXIT_DONE, DataError
+from contracts.shards import ShardManifest, read_manifest
+from pretrain.config import PretrainConfig
+from pretrain.evaluate import ManifestEvalConfig
+from pretrain.loader import BatchPlan
+from pretrain.memory import ZERO_STAGES, activation_bytes, state_bytes
+from pretrain.objectives import Objective
+from pretrain.parallel.checkpointing import FullCheckpointingConfig
+from pretrain.rows import tokenizer_of
+from pretrain.throughput import flops_per_token
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """One manifest of the run."""
+
+    manifest: str
+    rows: int
+    tokens: int
+    sources: dict[str, int]
+    """Rows of each."""
+    shards: int
+    size_bytes: int
+    tokenizer_sha256: str
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What `check` prints."""
+
+    name: str
+    output_dir: str
+    parameters: int
+    embedding_parameters: int
+    flops_per_token: float
+    ranks: int
+    micro_batch_size: int
+    grad_accum_steps: int
+    tokens_per_step: int
+    total_steps: int
+    total_tokens: int
+    tokens_per_parameter: float
+    epochs: float
+    """Passes over the mixture in the whole run."""
+    state_bytes_per_rank: dict[int, int]
+    """ZeRO stage -> model states."""
+    activation_bytes: int
+    zero_stage: int
+    """Of the config."""
+    train: tuple[DatasetFacts, ...]
+    eval: tuple[DatasetFacts, ...]
+
+
+def run_facts(config: PretrainConfig, *, ranks: int) -> RunFacts:
+    """Everything that follows from a config and the files it names.
+
+    Raises:
+        ConfigError: sizes that do not divide.
+        DataError: a manifest, shard or tokenizer is missing or does not fit.
+    """
+    batch = config.batch
+    plan = BatchPlan(0, ranks, batch.micro_batch_size, batch.global_batch_size)
+    vocab_size, documents_masked = config.model.vocab_size, config.model.document_mask
+    loader = config.data.build(
+        plan, seed=config.run.seed, vocab_size=vocab_size, documents_masked=documents_masked
+    )
+    config.eval.build(
+        tokenizer_of(loader.manifests),
+        seq_len=config.data.seq_len,
+        vocab_size=vocab_size,
+        documents_masked=documents_masked,
+        trained_sources=[source for m in loader.manifests for source in m.sources],
+    )
+    held_out = [
+        read_manifest(d.manifest) for d in config.eval.datasets if isinstance(d, ManifestEvalConfig)
+    ]
+    parameters = config.model.num_parameters()
+    tokens_per_step = batch.global_batch_size * config.data.seq_len
+    total_samples = config.total_steps * batch.global_batch_size
+    precision = config.engine.precision
+    return RunFacts(
+        name=config.run.name,
+        output_dir=str(config.run.output_dir),
+        parameters=parameters,
+        embedding_parameters=_embedding_parameters(config),
+        flops_per_token=flops_per_token(
+            config.model.matmul_parameters(),
+            num_layers=config.model.num_layers,
+            attention_width=config.model.attention_width,
+            seq_len=config.data.seq_len,
+        ),
+        ranks=ranks,
+        micro_batch_size=batch.micro_batch_size,
+        grad_accum_steps=plan.grad_accum_steps,
+        tokens_per_step=tokens_per_step,
+        total_steps=config.total_steps,
+        total_tokens=tokens_per_step * config.total_steps,
+        tokens_per_parameter=tokens_per_step * config.total_steps / parameters,
+        epochs=total_samples / loader.order.num_rows,
+        state_bytes_per_rank={
+            stage: state_bytes(precision, stage).per_rank(
+                parameters, zero_stage=stage, dp_world_size=ranks
+            )
+            for stage in ZERO_STAGES
+        },
+        activation_bytes=_activation_bytes(config),
+        zero_stage=config.engine.zero_stage if config.engine.kind == "deepspeed" else 0,
+        train=tuple(_dataset_facts(manifest) for manifest in loader.manifests),
+        eval=tuple(_dataset_facts(manifest) for manifest in held_out),
+    )
+
+
+def _embedding_parameters(config: PretrainConfig) -> int:
+    with torch.device("meta"):
+        model = config.model.build()
+    return sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Embedding))
+
+
+def _activation_bytes(config: PretrainConfig) -> int:
+    checkpointing = config.activation_checkpointing
+    if checkpointing.kind == "deepspeed":
+        checkpointing = FullCheckpointingConfig()  # keeps the same, and needs no process group
+    layers = checkpointing.build(num_layers=config.model.num_layers)
+    return activation_bytes(
+        lambda: config.model.build(layers),
+        cast(Objective, config.objective.build()),
+        micro_batch_size=config.batch.micro_batch_size,
+        seq_len=config.data.seq_len,
+        half_precision=config.engine.precision != "fp32",
+    )
+
+
+def _dataset_facts(manifest: ShardManifest) -> DatasetFacts:
+    for shard in manifest.shards:
+        url = manifest.shard_url(shard)
+        found = storage.file_info(url).size_bytes
+        if found != shard.size_bytes:
+            raise DataError(
+                f"{url}: {found} bytes, {manifest.where} says {shard.size_bytes}; the shard is "
+                "torn: "
+                "remove it and run the data job again"
+            )
+    rows = {
+        source: sum(s.num_samples for s in manifest.shards if s.source == source)
+        for source in manifest.sources
+    }
+    return DatasetFacts(
+        manifest=manifest.where,
+        rows=manifest.num_samples,
+        tokens=manifest.num_tokens,
+        sources=rows,
+        shards=len(manifest.shards),
+        size_bytes=sum(shard.size_bytes for shard in manifest.shards),
+        tokenizer_sha256=manifest.tokenizer.sha256,
+    )
+
+
+def fact_lines(facts: RunFacts) -> Iterator[str]:
+    """The facts for a person."""
+    yield f"run                {facts.name} -> {facts.output_dir}"
+    yield (
+        f"parameters         {facts.parameters:,} ({facts.embedding_parameters:,} in embeddings)"
+    )
+    yield f"FLOPs per token    {facts.flops_per_token:.3g} forward and backward"
+    yield (
+        f"step               {facts.tokens_per_step:,} tokens = {facts.ranks} rank(s) x "
+        f"micro-batch {facts.micro_batch_size} x accumulation {facts.grad_accum_steps} x rows"
+    )
+    yield (
+        f"whole run          {facts.total_steps:,} steps, {facts.total_tokens:,} tokens, "
+        f"{facts.tokens_per_parameter:.1f} per parameter, {facts.epochs:.2f} epochs"
+    )
+    yield "memory per rank    model states (Rajbhandari et al. 2020) + activations, estimated:"
+    for stage, size in facts.state_bytes_per_rank.items():
+        mark = " <- this config" if stage == facts.zero_stage else ""
+        total = size + facts.activation_bytes
+        yield (
+            f"  ZeRO {stage}           {_size(size)} + {_size(facts.activation_bytes)} = "
+            f"{_size(total)}{mark}"
+        )
+    for title, datasets in (("train", facts.train), ("eval", facts.eval)):
+        for data in datasets:
+            sources = ", ".join(f"{name} {rows:,}" for name, rows in data.sources.items())
+            yield f"{title:18} {data.manifest}"
+            yield (
+                f"  {data.shards} shard(s), {_size(data.size_bytes)}, {data.tokens:,} "
+                "tokens, "
+                f"{data.rows:,} rows: {sources}"
+            )
+            yield f"  tokenizer        {data.tokenizer_sha256}"
+
+
+def _size(num_bytes: int) -> str:
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.2f} {unit}"
+    return f"{num_bytes / (1 << 10):.2f} KiB"
+
+
+def main(words: Sequence[str], *, local_rank: int | None = None) -> int:
+    """The verb; gives the exit code."""
+    del local_rank  # nothing here depends on a rank
+    parser = argparse.ArgumentParser(
+        prog="python -m pretrain check",
+        description="Work out what a config means; touches nothing and needs no GPU.",
+    )
+    parser.add_argument("config", help="YAML file of the run")
+    parser.add_argument("overrides", nargs="*", help="section.field=value", metavar="OVERRIDE")
+    parser.add_argument("--ranks", type=int, default=1, help="data-parallel ranks to plan for")
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    options = parser.parse_intermixed_args(list(words))
+    config = load_config(PretrainConfig, options.config, options.overrides)
+    facts = run_facts(config, ranks=options.ranks)
+    if options.json:
+        text = json.dumps(dataclasses.asdict(facts), indent=1)
+    else:
+        text = "\n".join(fact_lines(facts))
+    sys.stdout.write(text + "\n")
+    return EXIT_DONE
