@@ -45,7 +45,7 @@ def charset_of(payload: bytes, header_charset: str | None) -> str:
 
 def codec_of(label: str | None) -> str | None:
     """The Python codec of a charset label; None where it names none."""
-    if not label:
+    if not label or not label.isascii():
         return None
     name = map_encoding_to_html5(label.strip().lower(), fallback_utf8=False)
     if name is None:

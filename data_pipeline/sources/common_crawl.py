@@ -34,10 +34,18 @@ from data_pipeline.sources.protocol import (
     Source,
     read_drop,
 )
-from data_pipeline.sources.warc_reader import WarcItem, archive_kind, warc_items
+from data_pipeline.sources.warc_reader import (
+    WarcItem,
+    archive_kind,
+    gzip_warc_items,
+    whole_warc_items,
+)
 
 HEAD_BYTES = 1 << 16
 """Room for an HTTP head in front of a payload of the greatest size."""
+
+READERS = {"warc": whole_warc_items, "warc_gzip": gzip_warc_items, "arc": arc_items}
+"""How each kind of file is read."""
 
 
 class CrawlConfig(Config):
@@ -161,12 +169,13 @@ class CommonCrawl:
     def records(self, unit: WorkUnit) -> Iterator[RawRecord | Drop]:
         limit = self._config.max_payload_bytes
         with storage.open_read(unit.url) as stream:
-            kind = archive_kind(stream)
-            if not kind:
+            kind = archive_kind(stream, unit.url)
+            if kind is None:
                 yield read_drop(self.name, Origin(unit.path, 0), "not_an_archive")
                 return
-            read = arc_items if kind == "arc" else warc_items
-            for item in read(stream, unit.start, unit.end, max_block_bytes=limit + HEAD_BYTES):
+            for item in READERS[kind](
+                stream, unit.start, unit.end, max_block_bytes=limit + HEAD_BYTES
+            ):
                 yield self._record_or_drop(item, unit.path, limit)
 
     def _record_or_drop(self, item: WarcItem, path: str, limit: int) -> RawRecord | Drop:

@@ -8,7 +8,7 @@ record alone. Uncompressed, LZ4 and zstd files are given to FastWARC whole. A bl
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, BinaryIO, cast
+from typing import IO, BinaryIO, Literal, cast
 
 from fastwarc.warc import ArchiveIterator, WarcRecord
 
@@ -43,26 +43,31 @@ class WarcItem:
     detail: str | float | None = None
 
 
-def archive_kind(stream: IO[bytes]) -> str:
-    """`warc` or `arc`, or `` for a file that begins as neither; leaves the stream at its start."""
+ArchiveKind = Literal["warc", "warc_gzip", "arc"]
+
+
+def archive_kind(stream: IO[bytes], url: str) -> ArchiveKind | None:
+    """How to read a file, by its first bytes; None: it is no archive. Leaves it at its start.
+
+    A `.gz` file that begins with damage is still gzip: there may be sound records further on.
+    """
     head = stream.read(1024)
     stream.seek(0)
-    inflated = inflated_start(head) if head.startswith(GZIP_MAGIC) else head
+    is_gzip = head.startswith(GZIP_MAGIC)
+    inflated = inflated_start(head) if is_gzip else head
     if inflated.startswith(ARC_MARK):
         return "arc"
-    known = inflated.lstrip().startswith(WARC_MARK) or head.startswith((GZIP_MAGIC, LZ4_MAGIC))
-    return "warc" if known or head.startswith(ZSTD_MAGICS) else ""
+    if is_gzip:
+        return "warc_gzip"
+    if head.lstrip().startswith(WARC_MARK) or head.startswith((LZ4_MAGIC, *ZSTD_MAGICS)):
+        return "warc"
+    return "warc_gzip" if url.endswith(".gz") and head else None
 
 
-def warc_items(
+def gzip_warc_items(
     stream: IO[bytes], start: int, end: int, *, max_block_bytes: int
 ) -> Iterator[WarcItem]:
     """Every record that begins at or behind `start` and before `end`; damage is an item, too."""
-    head = stream.read(4)
-    stream.seek(0)
-    if not head.startswith(GZIP_MAGIC):
-        yield from _whole_file(stream, max_block_bytes)
-        return
     for frame in frames(stream, WARC_MARK, start, end):
         if isinstance(frame, Junk):
             yield WarcItem(frame.start, frame.end - frame.start, damage="junk_between_records")
@@ -125,22 +130,27 @@ def _with_length(item: WarcItem, length: int, damage: str | None, detail: str | 
     )
 
 
-def _whole_file(stream: IO[bytes], max_block_bytes: int) -> Iterator[WarcItem]:
-    """The records of a file that is not gzip, a whole one.
+def whole_warc_items(
+    stream: IO[bytes], start: int, end: int, *, max_block_bytes: int
+) -> Iterator[WarcItem]:
+    """The records of a file that is not gzip, a whole one; none for a range further on.
 
-    Where a length runs over the next record or the file's end, an uncompressed file is read on
-    from the next mark at the beginning of a line.
+    Where a length runs over the next record or the file's end, an uncompressed file is read on from
+    the next mark at the beginning of a line.
     """
+    del end
+    if start > 0:
+        return
     is_plain = WARC_MARK in stream.read(64)
     num_bytes = stream.seek(0, 2)
-    start: int | None = 0
-    while start is not None:
-        stream.seek(start)
-        begin, start = start, None
+    next_start: int | None = 0
+    while next_start is not None:
+        begin, next_start = next_start, None
+        stream.seek(begin)
         for item in _records_from(stream, begin, max_block_bytes):
             if is_plain and _runs_over(item, num_bytes):
                 yield _with_length(item, 0, item.damage or "bad_content_length", None)
-                start = _next_mark(stream, item.offset + len(WARC_MARK))
+                next_start = _next_mark(stream, item.offset + len(WARC_MARK))
                 break
             yield item
 

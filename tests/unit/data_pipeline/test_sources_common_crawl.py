@@ -1,6 +1,7 @@
 """WARC reading without any data from outside: files made here, whole and damaged."""
 
 import gzip
+import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -172,6 +173,34 @@ def test_one_member_for_the_whole_file_and_one_record_in_two_members(tmp_path: P
 def test_a_gzip_file_of_another_name_is_read_to_its_end(tmp_path: Path) -> None:
     members = [gzip.compress(page(n)) for n in range(20)]
     assert len(pages_of(read(written(tmp_path / "a.bad", *members), unit_bytes=100))) == 20
+
+
+def test_damaged_first_bytes_do_not_cost_the_file(tmp_path: Path) -> None:
+    members = [gzip.compress(page(n)) for n in range(10)]
+    path = written(tmp_path / "a.warc.gz", b"\0\0\0" + members[0][3:], *members[1:])
+    records = read(path)
+    assert len(pages_of(records)) == 9
+    assert reasons_of(records) == {"junk_between_records": 1}
+    assert read(path, unit_bytes=300) == records
+
+
+def test_a_plain_file_that_is_called_gz_is_read_once(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.warc.gz", *(page(n) for n in range(10)))
+    assert len(pages_of(read(path, unit_bytes=300))) == 10
+
+
+def test_any_damage_is_accounted_and_the_same_in_ranges(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    sound = b"".join(gzip.compress(page(n)) for n in range(8))
+    for number in range(150):
+        data = bytearray(sound)
+        for _ in range(chance.randint(1, 6)):
+            at = chance.randrange(len(data))
+            data[at : at + chance.randrange(40)] = chance.randbytes(chance.randrange(40))
+        path = written(tmp_path / f"{number}.warc.gz", bytes(data))
+        whole = read(path, unit_bytes=None)
+        assert whole
+        assert read(path, unit_bytes=len(data) // 3) == whole
 
 
 def test_lz4_is_read(tmp_path: Path) -> None:
