@@ -41,6 +41,8 @@ LASTING_ERRNOS = frozenset(
 """Errors of the system that another try does not mend."""
 CLIENT_LIBRARIES = frozenset({"aiohttp", "aiobotocore", "botocore", "gcsfs"})
 """Clients of object stores whose errors are not all OSErrors; named, so that none is imported."""
+CLUSTER_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""With 0 Ray takes the loopback for this machine's address on Linux too; else it listens to all."""
 POLL_SECONDS = 1.0
 
 
@@ -270,6 +272,8 @@ class RayRunner:
     """
 
     def __init__(self, config: RayRunnerConfig) -> None:
+        if config.address is None:
+            os.environ.setdefault(CLUSTER_VARIABLE, "0")
         import ray  # heavy: loaded when this adapter is built
 
         self._config = config
@@ -345,8 +349,8 @@ def _run_in_folder(
 def _ray_arguments(config: RayRunnerConfig) -> dict[str, Any]:
     """What `ray.init` is told.
 
-    A Ray started here listens on the loopback alone. Workers of a cluster get this program's
-    packages, whatever stands in their environment.
+    A Ray started here listens on the loopback alone (see CLUSTER_VARIABLE). Workers of a cluster
+    get this program's packages, whatever stands in their environment.
     """
     arguments: dict[str, Any] = {"log_to_driver": True, "logging_level": logging.WARNING}
     if config.address is None:
@@ -355,7 +359,6 @@ def _ray_arguments(config: RayRunnerConfig) -> dict[str, Any]:
             "num_cpus": config.num_workers,
             "include_dashboard": config.include_dashboard,
             "dashboard_host": "127.0.0.1",
-            "_node_ip_address": "127.0.0.1",
         }
     packages = [Path(__file__).parent, Path(__file__).parent.parent / "contracts"]
     return arguments | {
