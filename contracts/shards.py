@@ -76,7 +76,9 @@ class ShardManifest:
     """The SentencePiece model, relative to the manifest's folder, or a full URL."""
     shards: tuple[ShardInfo, ...]
     counts: dict[str, Any]
-    """`in`, `kept` and `dropped` {stage: {reason: count}} of the data job, over all splits."""
+    """`in`, `kept`, `dropped` {stage: {reason: count}} and `other_records` {type: count} of the
+    data job,
+    over all splits."""
     config_sha256: str
     code_version: str
     tracker_run_id: str | None = None

@@ -17,7 +17,7 @@ from data_pipeline.config import DataConfig
 from data_pipeline.document_index import DocumentIndex, StoreFile
 from data_pipeline.ledger import unit_id
 from data_pipeline.plan import PlannedUnit, groups_of
-from data_pipeline.sources.protocol import READ, RECORD_TYPE
+from data_pipeline.sources.protocol import READ
 from data_pipeline.stage_runner import StageRunner
 from data_pipeline.stages.counting import UnitCounts
 from data_pipeline.stages.dedup import DedupTask, dedup_all
@@ -90,12 +90,8 @@ def require_readable(mapped: Sequence[Mapped], max_drop_rate: float) -> None:
     reasons: dict[str, Counter[str]] = {}
     for item in mapped:
         name = item.planned.unit.source
-        found = item.counts.dropped.get(READ, {})
-        num_others = sum(n for reason, n in found.items() if reason.startswith(RECORD_TYPE))
-        num_in[name] += item.counts.num_in - num_others
-        reasons.setdefault(name, Counter()).update(
-            {reason: n for reason, n in found.items() if not reason.startswith(RECORD_TYPE)}
-        )
+        num_in[name] += item.counts.num_in
+        reasons.setdefault(name, Counter()).update(item.counts.dropped.get(READ, {}))
     for name, refused in reasons.items():
         if refused.total() > max_drop_rate * num_in[name]:
             top = ", ".join(f"{reason} {count}" for reason, count in refused.most_common(3))
@@ -171,6 +167,7 @@ def _store_file(item: Mapped, task: PublishTask, published: UnitCounts) -> Store
         dropped=dropped,
         languages=published.languages,
         lengths=published.lengths,
+        other_records=read.other_records,
         read_bytes=item.planned.unit.size_bytes,
     )
 

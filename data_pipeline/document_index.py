@@ -36,6 +36,8 @@ class StoreFile:
     """Kept documents by language; those without one are not counted."""
     lengths: dict[str, int]
     """Kept documents by `length_bucket` of their UTF-8 bytes."""
+    other_records: dict[str, int]
+    """Records of the source that are no pages, by type; not in `num_in`."""
     read_bytes: int
     """Bytes of the source that the unit read."""
 

@@ -53,6 +53,7 @@ def report_data(config: DataConfig, finished: Finished, stages: StageRunner) -> 
         num_in=sum(file.num_in for file in index.files),
         num_kept=sum(file.num_kept for file in index.files),
         dropped={stage: dropped[stage] for stage in [*known, *sorted(set(dropped) - set(known))]},
+        other_records=_other_records(index),
         sources=tuple(_source_report(name, finished) for name in index.sources),
         splits=tuple(_split_report(manifest) for manifest in finished.manifests.values()),
         languages=dict(languages.most_common()),
@@ -63,6 +64,13 @@ def report_data(config: DataConfig, finished: Finished, stages: StageRunner) -> 
         config_yaml=to_yaml(config),
         facts=finished.facts,
     )
+
+
+def _other_records(index: DocumentIndex) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for file in index.files:
+        total.update(file.other_records)
+    return dict(sorted(total.items()))
 
 
 def _drop_samples(
@@ -132,7 +140,7 @@ def _stage_time(report: StageReport) -> StageTime:
 def report_metrics(data: ReportData) -> dict[str, float]:
     """What the tracker gets: counts by stage and reason, tokens by source, speeds."""
     metrics: dict[str, float] = {
-        "data/records_in": data.num_in,
+        "data/documents_in": data.num_in,
         "data/documents_kept": data.num_kept,
         "data/documents_dropped": data.num_dropped,
     }

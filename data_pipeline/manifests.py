@@ -144,7 +144,7 @@ def final_paths(manifest: ShardManifest) -> list[str]:
 
 
 def counts_of(index: DocumentIndex) -> dict[str, object]:
-    """`in`, `kept` and `dropped` of the whole job.
+    """`in`, `kept`, `dropped` and `other_records` of the whole job.
 
     Raises:
         DataError: they do not add up.
@@ -163,7 +163,11 @@ def counts_of(index: DocumentIndex) -> dict[str, object]:
             f"{num_in} records came in, but {num_kept} kept and {num_dropped} dropped are "
             f"{num_kept + num_dropped}; remove work/ and ledger/ and run again"
         )
-    return {"in": num_in, "kept": num_kept, "dropped": dropped}
+    others: dict[str, int] = {}
+    for file in index.files:
+        for kind, count in file.other_records.items():
+            others[kind] = others.get(kind, 0) + count
+    return {"in": num_in, "kept": num_kept, "dropped": dropped, "other_records": others}
 
 
 def _named(groups: Sequence[WrittenGroup], split: str) -> list[tuple[ShardInfo, ShardInfo]]:

@@ -36,7 +36,7 @@ class SourceReport:
 
     name: str
     num_in: int
-    """Records read."""
+    """Pages, books or rows read."""
     num_kept: int
     """Documents in the store."""
     num_bytes: int
@@ -110,6 +110,8 @@ class ReportData:
     times: tuple[StageTime, ...]
     drop_samples: tuple[DropSample, ...]
     config_yaml: str
+    other_records: Mapping[str, int] = field(default_factory=dict)
+    """Records that are no pages, by type, as a WARC's requests: read, and not in `num_in`."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """Where it came from: code version, config sha256, tracker run, ..."""
 

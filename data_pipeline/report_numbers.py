@@ -1,5 +1,7 @@
 """Numbers of a report as a person reads them."""
 
+from data_pipeline.report_data import ReportData
+
 _SCALES = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
@@ -20,6 +22,12 @@ def in_bytes(number: float) -> str:
     """1234567 as `1.23 MB`."""
     text = short(number)
     return f"{text}B" if text[-1:].isalpha() else f"{text}\u202fB"
+
+
+def other_records(data: ReportData) -> str:
+    """The records that are no pages, in words."""
+    named = ", ".join(f"{grouped(count)} {kind}" for kind, count in data.other_records.items())
+    return f"records that are no pages were read: {named}"
 
 
 def percent(part: float, whole: float) -> str:

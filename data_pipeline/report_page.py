@@ -6,7 +6,14 @@ from itertools import groupby
 
 from data_pipeline.report_charts import Bar, bar_list, length_histogram
 from data_pipeline.report_data import DropSample, ReportData, SourceReport
-from data_pipeline.report_numbers import grouped, in_bytes, in_time, percent, short
+from data_pipeline.report_numbers import (
+    grouped,
+    in_bytes,
+    in_time,
+    other_records,
+    percent,
+    short,
+)
 from data_pipeline.report_style import STYLE
 
 _MOST_LANGUAGES = 15
@@ -39,7 +46,7 @@ def _head(data: ReportData) -> str:
     tokens = sum(split.num_tokens for split in data.splits)
     text_bytes = sum(source.num_bytes for source in data.sources)
     tiles = (
-        (grouped(data.num_in), "records read"),
+        (grouped(data.num_in), "documents read"),
         (grouped(data.num_kept), f"documents kept ({percent(data.num_kept, data.num_in)})"),
         (in_bytes(text_bytes), "of text kept"),
         (short(tokens), "tokens"),
@@ -51,9 +58,14 @@ def _head(data: ReportData) -> str:
         for value, label in tiles
     )
     return (
-        f'<h1>{escape(data.title)}</h1><p class="lead quiet">Every record read was either kept or '
-        f'dropped for a stated reason.</p><div class="tiles">{cells}</div>'
+        f'<h1>{escape(data.title)}</h1><p class="lead quiet">Every document read was either kept '
+        f"or dropped for a stated reason{_others(data)}.</p>"
+        f'<div class="tiles">{cells}</div>'
     )
+
+
+def _others(data: ReportData) -> str:
+    return f". Beside them, {escape(other_records(data))}" if data.other_records else ""
 
 
 def _funnel(data: ReportData) -> str:
@@ -61,7 +73,7 @@ def _funnel(data: ReportData) -> str:
     rows = [
         '<li class="head"><span>Stage</span><span></span><span class="n">dropped</span>'
         '<span class="n">left</span></li>',
-        _funnel_row("records read", left, 0, data.num_in, ""),
+        _funnel_row("documents read", left, 0, data.num_in, ""),
     ]
     for stage, reasons in data.dropped.items():
         dropped = sum(reasons.values())
@@ -106,7 +118,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, has_total: boo
 
 def _sources(data: ReportData) -> str:
     splits = [split.name for split in data.splits]
-    head = ["Source", "records", "kept", "share", "text", *(f"{name} tokens" for name in splits)]
+    head = ["Source", "read", "kept", "share", "text", *(f"{name} tokens" for name in splits)]
     rows = [_source_row(source, splits) for source in data.sources]
     if len(rows) > 1:
         rows.append(

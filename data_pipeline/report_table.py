@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from data_pipeline.report_data import ReportData
-from data_pipeline.report_numbers import grouped, in_bytes, percent
+from data_pipeline.report_numbers import grouped, in_bytes, other_records, percent
 
 
 def print_report(data: ReportData, console: Console | None = None) -> None:
@@ -23,9 +23,9 @@ def _table(title: str, first: str, *numbers: str) -> Table:
 
 
 def _funnel(data: ReportData) -> Table:
-    table = _table(data.title, "stage", "documents", "of records", "left")
+    table = _table(data.title, "stage", "documents", "share", "left")
     left = data.num_in
-    table.add_row("records read", grouped(left), "100.0\u202f%", grouped(left))
+    table.add_row("documents read", grouped(left), "100.0\u202f%", grouped(left))
     for stage, reasons in data.dropped.items():
         for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
             left -= count
@@ -34,13 +34,16 @@ def _funnel(data: ReportData) -> Table:
     share = percent(data.num_kept, data.num_in)
     table.add_section()
     table.add_row("kept", grouped(data.num_kept), share, grouped(left), style="bold")
+    if data.other_records:
+        table.caption = f"Beside these, {other_records(data)}."
+        table.caption_justify = "left"
     return table
 
 
 def _sources(data: ReportData) -> Table:
     names = [split.name for split in data.splits]
     columns = [f"{name} tokens" for name in names]
-    table = _table("sources", "source", "records", "kept", "text", *columns)
+    table = _table("sources", "source", "read", "kept", "text", *columns)
     for source in data.sources:
         table.add_row(
             source.name,

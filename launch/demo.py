@@ -170,7 +170,9 @@ def _figures(*, seconds: float, sample: str) -> DemoFigures:
     }
     return DemoFigures(
         seconds=seconds,
-        counts=report["counts"],
+        num_in=report["num_in"],
+        num_kept=report["num_kept"],
+        dropped=report["dropped"],
         loss=list(series["train/loss"].items()),
         evaluations=evaluations,
         tokens_per_second=list(series["perf/tokens_per_second"].items()),

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -46,8 +45,11 @@ class DemoFigures:
     """What the demo measured."""
 
     seconds: float
-    counts: dict[str, Any]
-    """`in`, `kept`, `dropped` {stage: {reason: count}} of the data job."""
+    num_in: int
+    """Documents read by the data job."""
+    num_kept: int
+    dropped: dict[str, dict[str, int]]
+    """{stage: {reason: count}}"""
     loss: Series
     evaluations: dict[str, Series]
     tokens_per_second: Series
@@ -57,9 +59,9 @@ class DemoFigures:
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Name and value of each line of the summary."""
-        kept, total = self.counts["kept"], self.counts["in"]
-        yield "documents", f"{kept} of {total} kept ({kept / total:.0%})"
-        for stage, reasons in self.counts["dropped"].items():
+        share = self.num_kept / self.num_in
+        yield "documents", f"{self.num_kept} of {self.num_in} kept ({share:.0%})"
+        for stage, reasons in self.dropped.items():
             named = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
             yield f"  dropped by {stage}", named
         yield (

@@ -17,7 +17,7 @@ class UnitCounts:
     """What went into a unit, what stays, and what was dropped where."""
 
     num_in: int
-    """Records or documents; of a crawl also those that are no pages, as its requests."""
+    """Pages, books or documents."""
     num_kept: int
     text_bytes: int
     """UTF-8 bytes of what stays."""
@@ -27,6 +27,8 @@ class UnitCounts:
     """What stays by language; documents without one are not counted."""
     lengths: dict[str, int]
     """What stays by `length_bucket` of its UTF-8 bytes."""
+    other_records: dict[str, int]
+    """Records that no one would take for a page, by type: a WARC's requests. Not in `num_in`."""
 
     @property
     def num_dropped(self) -> int:
@@ -54,6 +56,7 @@ class Counting:
         self._dropped: Counter[tuple[str, str]] = Counter()
         self._languages: Counter[str] = Counter()
         self._lengths: Counter[str] = Counter()
+        self._other_records: Counter[str] = Counter()
         self._progress = progress
 
     @property
@@ -79,10 +82,12 @@ class Counting:
 
     def dropped(self, drop: Drop) -> None:
         """A record or document goes no further."""
-        self._dropped[drop.stage, drop.reason] += 1
         if drop.reason.startswith(RECORD_TYPE):
+            self._other_records[drop.reason.removeprefix(RECORD_TYPE)] += 1
+            self._num_in -= 1
             self._tally.documents -= 1
             return
+        self._dropped[drop.stage, drop.reason] += 1
         self._tally.dropped[f"{drop.stage}/{drop.reason}"] += 1
 
     def counts(self) -> UnitCounts:
@@ -97,6 +102,7 @@ class Counting:
             dropped=dropped,
             languages=dict(sorted(self._languages.items())),
             lengths=dict(sorted(self._lengths.items())),
+            other_records=dict(sorted(self._other_records.items())),
         )
 
 

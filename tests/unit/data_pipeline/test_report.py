@@ -122,7 +122,7 @@ def test_page_of_an_empty_job() -> None:
         make_report(), num_in=0, num_kept=0, dropped={}, sources=(), splits=(), languages={},
         times=(), drop_samples=(), facts={},
     )  # fmt: skip
-    assert "records read" in html_page(data)
+    assert "documents read" in html_page(data)
 
 
 def test_report_files_hold_the_counts(tmp_path: Path) -> None:
