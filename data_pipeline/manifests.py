@@ -35,6 +35,20 @@ class Provenance:
     tracker_run_id: str | None
 
 
+def require_documents(index: DocumentIndex) -> None:
+    """Refuse a source of which nothing is left.
+
+    Raises:
+        DataError: naming the source and what to do.
+    """
+    for source in index.sources:
+        if not any(file.num_kept for file in index.of_source(source)):
+            raise DataError(
+                f"source {source!r}: every document was dropped; look at the drops under work/ "
+                "(`inspect CONFIG.yaml uri=...`), then loosen the filters or remove the source"
+            )
+
+
 def require_evaluation(
     index: DocumentIndex, groups: Sequence[WrittenGroup], split: SplitConfig
 ) -> None:
@@ -45,11 +59,6 @@ def require_evaluation(
     """
     for source in index.sources:
         num_kept = sum(file.num_kept for file in index.of_source(source))
-        if num_kept == 0:
-            raise DataError(
-                f"source {source!r}: every document was dropped; look at the drops under work/, "
-                "then loosen the filters for it or remove the source"
-            )
         for name in (VALIDATION, TRAIN):
             if name == TRAIN and split.validation_fraction == 1:
                 continue

@@ -36,6 +36,7 @@ from data_pipeline.manifests import (
     commit_dataset,
     final_paths,
     require_all_bytes,
+    require_documents,
     require_evaluation,
 )
 from data_pipeline.plan import PlannedUnit, plan_units
@@ -111,6 +112,7 @@ def make_dataset(
     """The chain: each line is a stage, or a proof about the stages before it."""
     with running(config, ledger) as stages:
         index = inputs.index or make_documents(config, inputs.units, stages)
+        require_documents(index)
         model_path = make_tokenizer_model(config, index, stages)
         groups = write_groups(config, index, model_path, stages)
         require_evaluation(index, groups, config.split)

@@ -1,0 +1,253 @@
+"""The data job through its doors: what a run leaves behind, what a rerun does, what is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import webdataset
+
+from contracts.config import load_config
+from contracts.errors import DataError
+from contracts.shard_reader import ShardReader
+from contracts.shards import read_manifest, verify_shard
+from contracts.tokenizer import load_tokenizer
+from data_pipeline.chain import WrittenGroup
+from data_pipeline.check import derived_facts, facts_text
+from data_pipeline.config import DataConfig
+from data_pipeline.document_index import read_index
+from data_pipeline.documents import read_documents, read_drops
+from data_pipeline.manifests import counts_of, place, require_all_bytes, require_evaluation
+from data_pipeline.pipeline import run_job
+from tests.data_job import shard_hashes, write_config, write_input
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("job")
+    write_input(folder / "in")
+    config = write_config(folder / "job.yaml", folder=folder / "in", output_dir=folder / "out")
+    result = run_job(load_config(DataConfig, config))
+    assert result.report is not None
+    return config
+
+
+def output_of(path: Path) -> Path:
+    return path.parent / "out"
+
+
+def ledger_times(output_dir: Path) -> dict[str, int]:
+    return {
+        f"{file.parent.name}/{file.name}": file.stat().st_mtime_ns
+        for file in (output_dir / "ledger").glob("*/*.json")
+    }
+
+
+def test_the_manifests_list_shards_that_verify_and_stock_webdataset_reads(path: Path) -> None:
+    train = read_manifest(str(output_of(path) / "train"))
+    validation = read_manifest(str(output_of(path) / "validation"))
+    assert train.dataset_id == validation.dataset_id
+    assert set(train.sources) == set(validation.sources) == {"web", "notes"}
+    for manifest in (train, validation):
+        for shard in manifest.shards:
+            verify_shard(manifest, shard)
+    assert load_tokenizer(train.tokenizer_url).spec == train.tokenizer
+    rows = 0
+    urls = [train.shard_url(shard) for shard in train.shards]
+    for sample in webdataset.WebDataset(urls, shardshuffle=False).decode():
+        assert sample["tokens.npy"].shape[1] == train.seq_len + 1
+        rows += len(sample["tokens.npy"])
+    assert rows == train.num_samples
+
+
+def test_what_came_in_was_kept_or_dropped(path: Path) -> None:
+    counts = read_manifest(str(output_of(path) / "train")).counts
+    dropped = sum(sum(reasons.values()) for reasons in counts["dropped"].values())
+    assert counts["in"] == 6 * 30 == counts["kept"] + dropped
+    assert counts["dropped"]["dedup"]["exact"] == 5
+    assert counts["dropped"]["length"]["too_few_words"] > 0
+    index = read_index(str(output_of(path)))
+    kept = [s for file in index.files for s in read_documents(index.url(file.path))]
+    drops = [s for f in index.files for p in f.drops_paths for s in read_drops(index.url(p))]
+    assert (len(kept), len(drops)) == (counts["kept"], dropped)
+    assert "length.num_words" in kept[0].measures
+
+
+def test_rows_and_documents_hold_the_same_text(path: Path) -> None:
+    output_dir = output_of(path)
+    index = read_index(str(output_dir))
+    texts = {
+        stored.document.doc_id: stored.document.text
+        for file in index.files
+        for stored in read_documents(index.url(file.path))
+    }
+    manifest = read_manifest(str(output_dir / "train"))
+    tokenizer = load_tokenizer(manifest.tokenizer_url)
+    with ShardReader(manifest, manifest.shards[0]) as reader:
+        spans = reader.spans(0)
+        document = reader.documents(0)[int(spans.documents[0])]
+        text = tokenizer.decode(reader.row(0)[: int(spans.lengths[0])])
+    assert texts[document["doc_id"]].startswith(text)
+
+
+def test_a_finished_job_does_nothing(path: Path) -> None:
+    before = ledger_times(output_of(path))
+    assert run_job(load_config(DataConfig, path)).report is None
+    assert ledger_times(output_of(path)) == before
+
+
+def test_the_number_of_workers_changes_nothing(path: Path, tmp_path: Path) -> None:
+    overrides = [f"output_dir={tmp_path / 'out'}", "runner.num_workers=2"]
+    run_job(load_config(DataConfig, path, overrides))
+    assert shard_hashes(tmp_path / "out") == shard_hashes(output_of(path))
+
+
+def test_from_documents_gives_the_same_bytes_without_the_sources(
+    path: Path, tmp_path: Path
+) -> None:
+    overrides = [
+        "from=documents",
+        f"documents_dir={output_of(path)}",
+        f"output_dir={tmp_path / 'out'}",
+        "sources.web.files=[/nowhere/*.jsonl]",
+    ]
+    run_job(load_config(DataConfig, path, overrides))
+    assert shard_hashes(tmp_path / "out") == shard_hashes(output_of(path))
+    assert not (tmp_path / "out" / "documents").exists()
+
+
+def test_a_changed_section_redoes_only_the_stages_it_concerns(tmp_path: Path) -> None:
+    write_input(tmp_path / "in", num_files=2)
+    path = write_config(tmp_path / "j.yaml", folder=tmp_path / "in", output_dir=tmp_path / "out")
+    run_job(load_config(DataConfig, path))
+    before = ledger_times(tmp_path / "out")
+    run_job(load_config(DataConfig, path, ["shards.seq_len=32"]))
+    after = ledger_times(tmp_path / "out")
+    changed = {name.partition("/")[0] for name, _ in set(before.items()) ^ set(after.items())}
+    assert changed == {"write", "job"}
+    manifest = read_manifest(str(tmp_path / "out" / "train"))
+    assert manifest.seq_len == 32
+    assert {s.path for s in manifest.shards} == {
+        p.name for p in (tmp_path / "out" / "train").glob("*.tar")
+    }
+    run_job(load_config(DataConfig, path, ["tokenizer.vocab_size=350", "shards.seq_len=32"]))
+    redone = {
+        name.partition("/")[0]
+        for name, _ in set(after.items()) ^ set(ledger_times(tmp_path / "out").items())
+    }
+    assert redone == {"tokenizer", "write", "job"}
+
+
+def test_a_later_job_does_not_repeat_what_an_earlier_one_has(path: Path, tmp_path: Path) -> None:
+    overrides = [f"output_dir={tmp_path / 'out'}", f"dedup.against=[{output_of(path)}]"]
+    with pytest.raises(DataError, match=r"source 'web': every document was dropped"):
+        run_job(load_config(DataConfig, path, overrides))
+
+
+def test_a_file_that_two_sources_name_is_kept_once_for_each_id(tmp_path: Path) -> None:
+    write_input(tmp_path / "in", num_files=2)
+    path = write_config(tmp_path / "j.yaml", folder=tmp_path / "in", output_dir=tmp_path / "out")
+    twice = f"sources.web.files=[{tmp_path}/in/web-*.jsonl, {tmp_path}/in/./web-00.jsonl]"
+    run_job(load_config(DataConfig, path, [twice]))
+    index = read_index(str(tmp_path / "out"))
+    kept = [s for f in index.files for s in read_documents(index.url(f.path))]
+    assert len({s.document.doc_id for s in kept}) == len(kept)
+
+
+def test_a_source_without_held_out_text_is_an_error_that_says_what_to_do(
+    path: Path, tmp_path: Path
+) -> None:
+    overrides = [f"output_dir={tmp_path / 'out'}", "split.validation_fraction=0.0001"]
+    with pytest.raises(
+        DataError,
+        match=r"source 'web': its validation split is empty with \d+ documents.*change validation",
+    ):
+        run_job(load_config(DataConfig, path, overrides))
+    assert not (tmp_path / "out" / "train" / "manifest.json").exists()
+
+
+def test_too_many_unreadable_records_fail_the_job(path: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text("no json\n" * 20)
+    overrides = [f"output_dir={tmp_path / 'out'}", f"sources.notes.files=[{broken}]"]
+    with pytest.raises(
+        DataError,
+        match=r"source 'notes': 20 of 20 pages could not be read, more than max_drop_rate",
+    ):
+        run_job(load_config(DataConfig, path, overrides))
+
+
+def test_from_documents_without_a_store_is_refused(path: Path, tmp_path: Path) -> None:
+    overrides = [f"output_dir={tmp_path / 'out'}", "from=documents"]
+    with pytest.raises(DataError, match=r"documents/index\.json is missing.*from=sources first"):
+        run_job(load_config(DataConfig, path, overrides))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"schema_version": 9, "files": []}', r"schema_version is 9"),
+        ("[]", r"is not the index of a document store"),
+    ],
+)
+def test_another_index_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "index.json").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_index(str(tmp_path))
+
+
+def test_counts_that_do_not_add_up_are_an_error(path: Path) -> None:
+    index = read_index(str(output_of(path)))
+    first = replace(index.files[0], num_in=index.files[0].num_in + 1)
+    wrong = replace(index, files=(first, *index.files[1:]))
+    with pytest.raises(
+        DataError, match=r"181 records came in, but \d+ kept and \d+ dropped are 180"
+    ):
+        counts_of(wrong)
+
+
+def test_text_that_did_not_reach_the_shards_is_an_error(path: Path) -> None:
+    index = read_index(str(output_of(path)))
+    shards = {
+        split: read_manifest(str(output_of(path) / split)).shards
+        for split in ("train", "validation")
+    }
+    groups = [
+        WrittenGroup(
+            source, "u", {k: tuple(s for s in v if s.source == source) for k, v in shards.items()}
+        )
+        for source in index.sources
+    ]
+    config = load_config(DataConfig, path)
+    require_all_bytes(index, groups)
+    require_evaluation(index, groups, config.split)
+    short = [replace(groups[0], shards=groups[0].shards | {"train": ()}), *groups[1:]]
+    with pytest.raises(
+        DataError, match=r"source 'web': \d+ bytes of text were kept, the shards hold"
+    ):
+        require_all_bytes(index, short)
+    with pytest.raises(DataError, match=r"source 'web': its train split is empty"):
+        require_evaluation(index, short, config.split)
+
+
+def test_check_tells_and_touches_nothing(path: Path, tmp_path: Path) -> None:
+    config = load_config(DataConfig, path, [f"output_dir={tmp_path / 'out'}"])
+    facts = derived_facts(config)
+    assert facts["sources"]["web"]["units"] == 4
+    assert facts["sources"]["web"]["done"] == 0
+    assert "source web" in facts_text(facts)
+    assert json.loads(json.dumps(facts)) == facts
+    assert not (tmp_path / "out").exists()
+    assert derived_facts(load_config(DataConfig, path))["sources"]["web"]["done"] == 4
+    stored = derived_facts(load_config(DataConfig, path, ["from=documents"]))
+    assert stored["sources"]["web"]["documents"] > 0
+
+
+def test_placing_a_file_twice_is_placing_it_once(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "a").write_bytes(np.arange(3).tobytes())
+    for _ in range(2):
+        place(str(tmp_path), "work/a", "train/a")
+    assert [p.name for p in (tmp_path / "train").iterdir()] == ["a"]
