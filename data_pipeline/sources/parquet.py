@@ -5,32 +5,21 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
 
 from contracts import storage
 from contracts.errors import DataError
 from data_pipeline.records import Drop, Origin, RawRecord, WorkUnit
 from data_pipeline.sources.input_files import units_of_files
-from data_pipeline.sources.jsonl import record_of_fields
-from data_pipeline.sources.protocol import NamedSourceConfig, read_drop
+from data_pipeline.sources.protocol import read_drop
+from data_pipeline.sources.rows import RowsConfig, record_of_fields
 
 BATCH_ROWS = 256
 
 
-class ParquetConfig(NamedSourceConfig):
+class ParquetConfig(RowsConfig):
     """Parquet files, one document a row."""
 
     kind: Literal["parquet"] = "parquet"
-    files: tuple[str, ...] = Field(min_length=1)
-    """Globs of .parquet."""
-    text_field: str = "text"
-    """Column that holds the text."""
-    id_field: str | None = None
-    """Column that names the record; None: file name and row number."""
-    uri_field: str | None = "url"
-    """Column that holds the address; where it is absent, or None here: file and row number."""
-    metadata_fields: tuple[str, ...] = ()
-    """Columns that go into the document's metadata as text."""
 
     def build(self) -> "Parquet":
         """The source."""
