@@ -24,6 +24,7 @@ from typing import Any, Protocol
 
 import torch
 from pydantic import PositiveInt
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -147,7 +148,7 @@ class Checkpoints:
         files: dict[str, FileInfo] = {}
         try:
             square_sums, files = self._write_own_files(path)
-        except OSError as failure:
+        except (OSError, SafetensorError) as failure:
             error = f"rank {self._world.rank}: {failure}"
         gathered = self._world.gather((error, square_sums, files))
         errors = [item[0] for item in gathered if item[0]]

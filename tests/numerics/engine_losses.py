@@ -1,6 +1,6 @@
 """One rank of test_engines: trains the same small model under each engine and prints what it saw.
 
-`python -m tests.numerics.engine_losses PRECISION KIND:ZERO_STAGE:MICRO_BATCH_SIZE ...`
+`python -m tests.numerics.engine_losses KIND:ZERO_STAGE:MICRO_BATCH_SIZE:PRECISION ...`
 """
 
 import json
@@ -53,9 +53,9 @@ def micro_batches(step: int, micro_batch_size: int, world: World) -> list[Batch]
     return own
 
 
-def make_engine(case: str, precision: str, world: World) -> Engine:
+def make_engine(case: str, world: World) -> Engine:
     """The same weights every time, under another engine."""
-    kind, stage, micro_batch_size = case.split(":")
+    kind, stage, micro_batch_size, precision = case.split(":")
     torch.manual_seed(0)
     model = TransformerConfig(
         vocab_size=VOCAB_SIZE,
@@ -102,10 +102,9 @@ def losses_of(engine: Engine, micro_batch_size: int, world: World) -> list[tuple
 
 
 def main() -> None:
-    precision, *cases = sys.argv[1:]
     with World.from_environment() as world:
-        for case in cases:
-            engine = make_engine(case, precision, world)
+        for case in sys.argv[1:]:
+            engine = make_engine(case, world)
             seen = losses_of(engine, int(case.split(":")[2]), world)
             weights = engine.full_state_dict()
             norm = sum(float(w.double().square().sum()) for w in weights.values()) ** 0.5

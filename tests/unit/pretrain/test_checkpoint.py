@@ -3,6 +3,8 @@
 import json
 import logging
 import re
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -272,6 +274,21 @@ def test_unwritable_folder_is_an_error_that_says_where(tmp_path: Path) -> None:
     ):
         checkpoints.save(state_at(1))
     assert committed_folders(tmp_path) == []
+
+
+def test_full_disk_commits_nothing_and_the_one_before_stays(tmp_path: Path) -> None:
+    checkpoints = make_checkpoints(tmp_path, make_engine())
+    checkpoints.save(state_at(1))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"step-00000002 could not be written: rank 0:"):
+            checkpoints.save(state_at(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert make_checkpoints(tmp_path, make_engine()).restore_latest() == state_at(1)
 
 
 def test_inference_reads_weights_alone(tmp_path: Path) -> None:
