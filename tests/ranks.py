@@ -57,7 +57,7 @@ def start_ranks(arguments: Sequence[str], world_size: int) -> list[subprocess.Po
 
 
 def run_ranks(
-    arguments: Sequence[str], world_size: int, *, timeout_seconds: float = 120, expect: int = 0
+    arguments: Sequence[str], world_size: int, *, timeout_seconds: float = 240, expect: int = 0
 ) -> str:
     """The output of all ranks, rank after rank, once each has ended with code `expect`."""
     processes = start_ranks(arguments, world_size)

@@ -47,7 +47,7 @@ def test_signal_to_one_rank_stops_all_and_the_run_goes_on(tmp_path: Path) -> Non
         wait_for_steps(processes, output_dir, 2)
         for _ in range(3):
             os.kill(processes[1].pid, signal.SIGTERM)
-        outputs = [process.communicate(timeout=60)[0] for process in processes]
+        outputs = [process.communicate(timeout=120)[0] for process in processes]
     finally:
         kill_all(processes)
     assert [process.returncode for process in processes] == [EXIT_STOPPED] * 2, outputs
@@ -82,7 +82,7 @@ def test_signal_above_the_ranks_leaves_a_checkpoint_and_the_note(
         signalled = command if target == "command" else command.children()[0]
         signalled.send_signal(signal.SIGTERM)
         signalled.send_signal(signal.SIGTERM)
-        output = process.communicate(timeout=60)[0]  # ends when the last rank has
+        output = process.communicate(timeout=120)[0]  # ends when the last rank has
     finally:
         kill_all([process])
     assert process.returncode != 0, output  # the launcher's own code says nothing of the stop
