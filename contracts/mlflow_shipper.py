@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 _BATCH_BYTES = 1 << 19
 _POLL_SECONDS = 0.5
-_FIRST_TRY_SECONDS = 60.0
+_FIRST_TRY_SECONDS = 15.0
+"""A save waits so long for the run's id, once; without it the journal's own id does as well."""
 _MAX_WARNINGS = 3
 
 
@@ -63,12 +64,16 @@ class MlflowShipper:
             str(max(1, round(self._settings.request_timeout_seconds))),
         )
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # the loop below tries again
+        os.environ.setdefault(
+            "MLFLOW_DISABLE_TELEMETRY", "true"
+        )  # nothing is told to third parties
         self._thread.start()
 
     @property
     def run_id(self) -> str | None:
         """The server's id of the run, None while it has not answered; waits for the first try."""
         self._tried.wait(_FIRST_TRY_SECONDS)
+        self._tried.set()
         return self._server_run_id
 
     @property

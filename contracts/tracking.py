@@ -97,7 +97,7 @@ class MlflowConfig(Config):
     counts."""
     max_backoff_seconds: PositiveFloat = 60.0
     """A server that is down is tried again after 1, 2, 4 ... seconds, at most this many."""
-    close_seconds: PositiveFloat = 15.0
+    close_seconds: PositiveFloat = 10.0
     """How long the end of the run waits for the last entries to arrive."""
 
 
