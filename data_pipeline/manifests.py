@@ -102,7 +102,7 @@ def commit_dataset(
     tokenizer: TokenizerSpec,
     provenance: Provenance,
 ) -> dict[str, ShardManifest]:
-    """Place the shards, then write the manifests; by split.
+    """Place the shards, then write the manifests; by split, without a split that is empty.
 
     Args:
         output_dir: the job's folder.
@@ -130,14 +130,16 @@ def commit_dataset(
             tracker_run_id=provenance.tracker_run_id,
         )
         for split, infos in named.items()
+        if infos
     }
     for split in named:
         _remove(storage.join(output_dir, split, MANIFEST_NAME))
+        kept = final_paths(manifests[split]) if split in manifests else []
+        remove_other_files([split], kept, output_dir)
     for split, infos in named.items():
         for written, shard in infos:
             place(output_dir, f"work/write/{written.path}", f"{split}/{shard.path}")
             place(output_dir, f"work/write/{written.index_path}", f"{split}/{shard.index_path}")
-        remove_other_files([split], final_paths(manifests[split]), output_dir)
     for split, manifest in manifests.items():
         write_manifest(manifest, storage.join(output_dir, split, MANIFEST_NAME))
     return manifests

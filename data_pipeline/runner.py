@@ -329,6 +329,11 @@ class RayRunner:
                         raise cause from error
                     attempts.failed(index, cause)
                     waiting.append(index)
+                except ray.exceptions.RayError as error:
+                    raise LaunchError(
+                        f"stage {stage}: the Ray cluster is gone: {error}; look at its nodes, and "
+                        "run the same command again, it goes on from here"
+                    ) from error
                 else:
                     yield TaskResult(index, value)
 

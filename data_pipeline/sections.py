@@ -23,8 +23,9 @@ _BREAKS = (b"\n\n", b"\n", b" ")
 class SplitConfig(Config):
     """What is held out for evaluation."""
 
-    validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    """Share of documents (and of sections of long documents) that is never trained on."""
+    validation_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Share of documents (and of sections of long documents) that is never trained on; 1 makes a
+    dataset for evaluation alone."""
     section_bytes: PositiveInt = 8192
     """UTF-8 bytes; a longer document is cut into sections of at most this size, each in a split of
     its own."""

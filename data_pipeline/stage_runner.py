@@ -10,7 +10,6 @@ from typing import Any
 from data_pipeline.ledger import Ledger
 from data_pipeline.progress import ProgressFile, StageProgress, Tally, shown
 from data_pipeline.runner import Runner
-from data_pipeline.sources.protocol import RECORD_TYPE
 from data_pipeline.stages.task import Outcome, TaskT, run_task
 
 logger = logging.getLogger(__name__)
@@ -116,13 +115,8 @@ class StageRunner:
 
 
 def _tally(result: Result, num_bytes: int) -> Tally:
-    """What a finished task adds to the progress; records that are no documents do not count."""
-    documents = int(result.get("num_in", 0))
+    """What a finished task adds to the progress; only some stages count documents."""
     dropped: Counter[str] = Counter()
     for stage, reasons in result.get("dropped", {}).items():
-        for reason, count in reasons.items():
-            if reason.startswith(RECORD_TYPE):
-                documents -= count
-            else:
-                dropped[f"{stage}/{reason}"] += count
-    return Tally(documents, num_bytes, dropped)
+        dropped.update({f"{stage}/{reason}": count for reason, count in reasons.items()})
+    return Tally(int(result.get("num_in", 0)), num_bytes, dropped)

@@ -251,3 +251,25 @@ def test_placing_a_file_twice_is_placing_it_once(tmp_path: Path) -> None:
     for _ in range(2):
         place(str(tmp_path), "work/a", "train/a")
     assert [p.name for p in (tmp_path / "train").iterdir()] == ["a"]
+
+
+def test_a_dataset_for_evaluation_alone_has_no_train_split(tmp_path: Path) -> None:
+    write_input(tmp_path / "in", num_files=1)
+    path = write_config(tmp_path / "j.yaml", folder=tmp_path / "in", output_dir=tmp_path / "out")
+    run_job(load_config(DataConfig, path))
+    run_job(load_config(DataConfig, path, ["split.validation_fraction=1.0"]))
+    assert list((tmp_path / "out" / "train").iterdir()) == []
+    assert read_manifest(str(tmp_path / "out" / "validation")).num_samples > 0
+
+
+def test_files_of_two_jobs_that_were_mixed_are_noticed(tmp_path: Path) -> None:
+    write_input(tmp_path / "in", num_files=1)
+    path = write_config(tmp_path / "j.yaml", folder=tmp_path / "in", output_dir=tmp_path / "out")
+    run_job(load_config(DataConfig, path))
+    record = next((tmp_path / "out" / "ledger" / "publish").glob("*.json"))
+    tree = json.loads(record.read_text())
+    tree["result"]["num_kept"] += 1
+    record.write_text(json.dumps(tree))
+    next((tmp_path / "out" / "ledger" / "job").glob("*.json")).unlink()
+    with pytest.raises(DataError, match=r"30 records came in, but .* remove work/ and ledger/"):
+        run_job(load_config(DataConfig, path))
