@@ -1,7 +1,7 @@
 """The verb `debug`: a run in one process, looked at closely, that writes nothing.
 
     python -m pretrain debug CONFIG.yaml [section.field=value ...]
-        [--steps N] [--overfit-one-batch] [--samples N] [--pdb]
+        [--steps N] [--overfit-one-batch] [--samples N] [--checkpoint PATH] [--pdb]
 
 Shows decoded input with its sources, runs a few steps, prints statistics of every layer, and names
 the first module that makes a NaN. One process, one GPU or the CPU, the plain torch engine,
@@ -24,14 +24,16 @@ from rich.console import Console
 from contracts.config import load_config
 from contracts.errors import EXIT_DONE, EXIT_FAILED, TrainingDiverged
 from contracts.tokenizer import Tokenizer
+from pretrain.checkpoint import load_for_inference
 from pretrain.config import PretrainConfig
 from pretrain.distributed import World
 from pretrain.engine.torch_engine import TorchEngine, TorchEngineConfig
 from pretrain.loader import BatchPlan, Loader
+from pretrain.model import load_weights
 from pretrain.objectives import Objective
-from pretrain.parts import seed_generators
+from pretrain.parts import seed_generators, start_from
 from pretrain.probe import Probe, Statistics, parameter_statistics
-from pretrain.records import Batch
+from pretrain.records import Batch, LoaderState
 from pretrain.rows import Pick, tokenizer_of
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,10 @@ class DebugParts:
     loader: Loader
     tokenizer: Tokenizer
     console: Console
+    first_step: int
+    """Completed steps behind the weights: 0, or the checkpoint's."""
+    place: LoaderState
+    """Where in the data to begin."""
 
 
 def single_process_overrides(config: PretrainConfig) -> list[str]:
@@ -69,8 +75,17 @@ def single_process_overrides(config: PretrainConfig) -> list[str]:
     return found
 
 
-def build_debug_parts(config: PretrainConfig, console: Console) -> DebugParts:
-    """Model, engine and data of one process; nothing is written."""
+def build_debug_parts(
+    config: PretrainConfig, console: Console, checkpoint: str | None = None
+) -> DebugParts:
+    """Model, engine and data of one process; nothing is written.
+
+    Args:
+        config: of one process, see `single_process_overrides`.
+        console: where to show things.
+        checkpoint: weights and place in the data to begin with (not the optimizer's moments); None:
+            a fresh model and the first samples.
+    """
     world = World.single()
     seed_generators(config)
     size = config.batch.micro_batch_size
@@ -82,6 +97,13 @@ def build_debug_parts(config: PretrainConfig, console: Console) -> DebugParts:
     )
     layers = config.activation_checkpointing.build(num_layers=config.model.num_layers)
     model = config.model.build(layers)
+    if config.init_from is not None:
+        start_from(config.init_from, model, config.model, tokenizer=loader.tokenizer_spec)
+    first_step, place = 0, loader.fresh_state()
+    if checkpoint is not None:
+        weights, meta = load_for_inference(checkpoint)
+        load_weights(model, weights, where=checkpoint)
+        first_step, place = meta.state.step, meta.state.loader
     assert isinstance(config.engine, TorchEngineConfig), config.engine
     engine = TorchEngine(
         config.engine, model, config.optimizer.build(model), world=world, grad_accum_steps=1
@@ -93,12 +115,14 @@ def build_debug_parts(config: PretrainConfig, console: Console) -> DebugParts:
         loader=loader,
         tokenizer=tokenizer_of(loader.manifests),
         console=console,
+        first_step=first_step,
+        place=place,
     )
 
 
 def show_samples(parts: DebugParts, count: int) -> None:
-    """Print the first samples of the run as text, each part with its document."""
-    for table, row in parts.loader.picks(0, count):
+    """Print the first samples as text, each part with its document."""
+    for table, row in parts.loader.picks(parts.place.samples_consumed, count):
         parts.console.rule(f"sample {table.sample_id(row)}", align="left")
         for line in sample_lines((table, row), parts.tokenizer):
             parts.console.print(line, markup=False, highlight=False)
@@ -126,8 +150,10 @@ def sample_lines(pick: Pick, tokenizer: Tokenizer) -> list[str]:
     return lines
 
 
-def debug_step(parts: DebugParts, batch: Batch, *, step: int, lr: float) -> float:
-    """One step under the probe; the loss. Gradients are looked at before the optimizer clears them.
+def debug_step(
+    parts: DebugParts, batch: Batch, *, step: int, lr: float, is_shown: bool = False
+) -> float:
+    """One step under the probe; the loss. With `is_shown` the statistics of every layer, too.
 
     Raises:
         TrainingDiverged: naming the first module that made a NaN or Inf.
@@ -146,7 +172,7 @@ def debug_step(parts: DebugParts, batch: Batch, *, step: int, lr: float) -> floa
             f"loss is {loss.item()} at step {step}, lr={lr:.3g}, samples "
             f"{', '.join(batch.sample_ids)}: {found}"
         )
-    if step == 0:
+    if is_shown:
         parts.console.print("\n".join(module_lines(probe)), markup=False, highlight=False)
         parts.console.print("\n".join(parameter_lines(engine)), markup=False, highlight=False)
     engine.step()
@@ -189,10 +215,10 @@ def run_steps(parts: DebugParts, steps: int) -> None:
     schedule = parts.config.schedule.build(
         peak_lr=parts.config.optimizer.lr, total_steps=parts.config.total_steps
     )
-    batches = parts.loader.batches(parts.loader.fresh_state())
-    for step in range(steps):
+    batches = parts.loader.batches(parts.place)
+    for step in range(parts.first_step, parts.first_step + steps):
         lr = schedule(step)
-        loss = debug_step(parts, next(batches), step=step, lr=lr)
+        loss = debug_step(parts, next(batches), step=step, lr=lr, is_shown=step == parts.first_step)
         parts.console.print(
             f"step={step} loss={loss:.4f} grad_norm={parts.engine.grad_norm():.3g} lr={lr:.3g}"
         )
@@ -203,10 +229,11 @@ def overfit_one_batch(parts: DebugParts, steps: int) -> bool:
 
     A model and a loss that are right learn one batch by heart; one that cannot has a fault.
     """
-    batch = next(parts.loader.batches(parts.loader.fresh_state()))
-    losses = []
+    batch = next(parts.loader.batches(parts.place))
+    losses: list[float] = []
     for step in range(steps):
-        losses.append(debug_step(parts, batch, step=step, lr=parts.config.optimizer.lr))
+        lr = parts.config.optimizer.lr
+        losses.append(debug_step(parts, batch, step=step, lr=lr, is_shown=step == 0))
         if step % max(1, steps // _SHOWN_LOSSES) == 0 or step == steps - 1:
             parts.console.print(f"step={step} loss={losses[-1]:.4f}")
     has_learnt = losses[-1] < losses[0] / 2
@@ -234,6 +261,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--overfit-one-batch", action="store_true", help="every step on the first micro-batch"
     )
+    parser.add_argument(
+        "--checkpoint",
+        help="begin with the weights and at the data of a checkpoint or run (not its moments)",
+    )
     parser.add_argument("--pdb", action="store_true", help="on an error, open pdb where it arose")
     return parser.parse_intermixed_args(list(words))
 
@@ -259,7 +290,7 @@ def _debug(options: argparse.Namespace) -> int:
     settings = single_process_overrides(config)
     config = load_config(PretrainConfig, options.config, [*options.overrides, *settings])
     console = Console(file=sys.stdout, soft_wrap=True)
-    parts = build_debug_parts(config, console)
+    parts = build_debug_parts(config, console, options.checkpoint)
     console.print(
         f"run={config.run.name} device={parts.engine.device} precision={config.engine.precision} "
         f"parameters={config.model.num_parameters():,} seed={config.run.seed} deterministic "

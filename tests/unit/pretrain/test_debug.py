@@ -102,6 +102,27 @@ def test_it_names_a_module_whose_output_overflows(folder: Path) -> None:
         debug_step(parts, batch, step=1, lr=0.1)
 
 
+def test_it_begins_where_a_checkpoint_stands(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path, make_tree(folder) | {"engine": {"kind": "torch"}})
+    where = f"run.output_dir={tmp_path / 'run'}"
+    assert main(["train", str(config), where, "total_steps=4"]) == 0
+    capsys.readouterr()
+    words = ["debug", str(config), "--samples", "1", "--steps", "1"]
+    assert main([*words, "--checkpoint", str(tmp_path / "run")]) == 0
+    resumed = capsys.readouterr().out
+    assert main(words) == 0
+    fresh = capsys.readouterr().out
+    assert "step=4 loss=" in resumed
+    assert "step=0 loss=" in fresh
+    assert _sample_lines(resumed) != _sample_lines(fresh)
+
+
+def _sample_lines(out: str) -> list[str]:
+    return [line for line in out.splitlines() if line.startswith("sample ")]
+
+
 class _Between(nn.Module):
     """Divides by zero between its modules, or in the gradient alone."""
 
