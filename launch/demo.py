@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,7 @@ DATA_CONFIG = "configs/data/demo.yaml"
 TRAIN_CONFIG = "configs/pretrain/demo.yaml"
 PROMPT = "The return value is"
 RESUME_AFTER_CHECKPOINTS = 1
+STOP_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -147,10 +149,11 @@ def _train_until_first_checkpoint(console: Console, program: Program) -> None:
                 os.killpg(process.pid, signal.SIGTERM)
                 break
             time.sleep(0.5)
-        process.wait(timeout=120)
+        _wait_for_group(process, seconds=STOP_SECONDS)
     finally:
-        if process.poll() is None:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     code = json.loads(stopped.read_text())["exit_code"] if stopped.exists() else process.returncode
     if code != EXIT_STOPPED:
         raise LaunchError(
@@ -158,6 +161,19 @@ def _train_until_first_checkpoint(console: Console, program: Program) -> None:
             f"found {code}; its messages stand above; "
             f"to repeat it alone: {' '.join(program.command)}"
         )
+
+
+def _wait_for_group(process: subprocess.Popen[bytes], *, seconds: float) -> None:
+    """Return when a process and all that it started have ended, or the time is over.
+
+    The launcher dies of the signal at once; the ranks save first.
+    """
+    deadline = time.monotonic() + seconds
+    with suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            process.poll()
+            os.killpg(process.pid, 0)
+            time.sleep(0.2)
 
 
 def _figures(*, seconds: float, sample: str) -> DemoFigures:
