@@ -218,7 +218,7 @@ def test_sets_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> None:
         evaluator_of(manifest_entry(tmp_path))
     path = tmp_path / "text"
     entry = {"kind": "text", "name": "t", "path": str(path)}
-    path.write_bytes(b"caf\xe9")
+    path.write_bytes(b"abc\xe9")
     with pytest.raises(DataError, match="not UTF-8 at byte 3"):
         evaluator_of(entry)
     path.write_bytes(b"")
