@@ -6,8 +6,8 @@ from pretrain.model.transformer import (
     LayerCheckpoint,
     Transformer,
     TransformerConfig,
-    load_weights,
 )
+from pretrain.model.weights import load_weights
 
 ModelConfig = TransformerConfig
 """The registry; a second kind makes it a union discriminated by `kind`."""

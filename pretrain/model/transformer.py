@@ -9,7 +9,7 @@ positions restart at its first token.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the customary name
 
 from contracts.config import Config
-from contracts.errors import CheckpointError, ConfigError
+from contracts.errors import ConfigError
 from pretrain.model.init import InitConfig, init_weights
 from pretrain.model.rope import apply_rope, document_positions, rope_tables, sinusoids
 
@@ -174,6 +174,18 @@ class Context:
     cache: KVCache | None
 
 
+class Linear(nn.Linear):
+    """A linear layer over rows (N, D), which makes product and bias one operation.
+
+    ZeRO-3 puts its own linear function in place of torch's, which adds the bias to (B, T, D) in
+    place, and so would change, unnoticed, a product that selective checkpointing keeps.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D')."""
+        return super().forward(x.flatten(0, -2)).view(*x.shape[:-1], -1)
+
+
 class Attention(nn.Module):
     """Causal self-attention; heads of keys and values may be shared (Ainslie et al. 2023)."""
 
@@ -184,10 +196,10 @@ class Attention(nn.Module):
         self.num_groups = config.num_heads // config.kv_heads
         self.dropout = config.dropout
         q_dim, kv_dim = config.attention_width, config.kv_heads * self.head_dim
-        self.query = nn.Linear(config.d_model, q_dim, bias=config.bias)
-        self.key = nn.Linear(config.d_model, kv_dim, bias=config.bias)
-        self.value = nn.Linear(config.d_model, kv_dim, bias=config.bias)
-        self.out = nn.Linear(q_dim, config.d_model, bias=config.bias)
+        self.query = Linear(config.d_model, q_dim, bias=config.bias)
+        self.key = Linear(config.d_model, kv_dim, bias=config.bias)
+        self.value = Linear(config.d_model, kv_dim, bias=config.bias)
+        self.out = Linear(q_dim, config.d_model, bias=config.bias)
         self.query_norm: nn.Module = nn.Identity()
         self.key_norm: nn.Module = nn.Identity()
         if config.qk_norm:
@@ -224,9 +236,9 @@ class Mlp(nn.Module):
         super().__init__()
         self.kind = config.mlp
         if config.mlp == "swiglu":
-            self.gate = nn.Linear(config.d_model, config.d_ff, bias=config.bias)
-        self.up = nn.Linear(config.d_model, config.d_ff, bias=config.bias)
-        self.down = nn.Linear(config.d_ff, config.d_model, bias=config.bias)
+            self.gate = Linear(config.d_model, config.d_ff, bias=config.bias)
+        self.up = Linear(config.d_model, config.d_ff, bias=config.bias)
+        self.down = Linear(config.d_ff, config.d_model, bias=config.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
@@ -283,7 +295,7 @@ class Transformer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_layers))
         self.final_norm = nn.Identity() if config.norm_position == "post" else _norm(config)
-        self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.head = Linear(config.d_model, config.vocab_size, bias=False)
         if config.tied_embeddings:
             self.head.weight = self.embedding.weight
         init_weights(self, config.init, num_layers=config.num_layers)
@@ -369,30 +381,3 @@ class Transformer(nn.Module):
 def _is_one_document_a_row(segment_ids: Tensor) -> bool:
     """Whether causal attention alone keeps documents apart; nothing looks at padding behind."""
     return bool(((segment_ids == segment_ids[:, :1]) | (segment_ids == 0)).all())
-
-
-def load_weights(model: Transformer, weights: Mapping[str, Tensor], *, where: str) -> None:
-    """Copy `weights` into the model, all of them, in the model's dtype.
-
-    A tied head may stand among them under its own name or not.
-
-    Raises:
-        CheckpointError: a weight is missing, unknown, or of another shape; names it.
-    """
-    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    given = {name: tuple(weight.shape) for name, weight in weights.items()}
-    if model.config.tied_embeddings:
-        given.pop("head.weight", None)
-    wrong = sorted(n for n in shapes.keys() | given.keys() if shapes.get(n) != given.get(n))
-    if wrong:
-        shown = "; ".join(
-            f"{n}: {given.get(n, 'missing')} there, {shapes.get(n, 'unknown')} here"
-            for n in wrong[:5]
-        )
-        raise CheckpointError(
-            f"{where}: {len(wrong)} weight(s) do not fit the model: {shown}; "
-            "use the model config that they were saved with"
-        )
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(weights[name])
