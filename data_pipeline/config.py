@@ -80,6 +80,11 @@ class DataConfig(Config):
         return self
 
     @property
+    def title(self) -> str:
+        """For people: the last two parts of the output folder, as `demo-data` of runs/demo/data."""
+        return "-".join(self.output_dir.rstrip("/").split("/")[-2:])
+
+    @property
     def data_sha256(self) -> str:
         """Identity of the config as far as it changes the data."""
         tree = as_tree(self)

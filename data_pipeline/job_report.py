@@ -49,7 +49,7 @@ def report_data(config: DataConfig, finished: Finished, stages: StageRunner) -> 
     for file in index.files:
         languages.update(file.languages)
     return ReportData(
-        title=storage.join(config.output_dir).rstrip("/").rpartition("/")[2],
+        title=config.title,
         num_in=sum(file.num_in for file in index.files),
         num_kept=sum(file.num_kept for file in index.files),
         dropped={stage: dropped[stage] for stage in [*known, *sorted(set(dropped) - set(known))]},

@@ -200,7 +200,7 @@ def tracked(config: DataConfig) -> Iterator[Tracker]:
     tracker = build_tracker(
         config.tracking,
         output_dir=config.output_dir,
-        run_name=f"data-{config.output_dir.rstrip('/').rpartition('/')[2]}",
+        run_name=config.title,
         resume_run_id=earlier,
     )
     status = "FAILED"

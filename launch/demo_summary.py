@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib as mpl
@@ -86,7 +87,10 @@ def draw_loss(figures: DemoFigures, path: Path) -> None:
     """The loss curves beside the unigram entropy, as PNG."""
     figure, axes = plt.subplots(figsize=(8, 4.5), dpi=120)
     axes.plot(*zip(*figures.loss, strict=True), label="train", linewidth=1.2, color="#2563eb")
-    for name, series in sorted(figures.evaluations.items()):
+    colours = ("#d97706", "#059669", "#7c3aed", "#db2777")
+    for (name, series), colour in zip(
+        sorted(figures.evaluations.items()), cycle(colours), strict=False
+    ):
         label = name.removeprefix("eval/").removesuffix("/loss")
         axes.plot(
             *zip(*series, strict=True),
@@ -94,6 +98,7 @@ def draw_loss(figures: DemoFigures, path: Path) -> None:
             marker="o",
             markersize=3,
             linewidth=1,
+            color=colour,
         )
     axes.axhline(
         figures.entropy, color="#6b7280", linestyle="--", linewidth=1, label="unigram entropy"
