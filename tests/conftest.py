@@ -1,6 +1,7 @@
 """What all tests share: where the real test data is, and a skip that says so."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,13 @@ def shared_data() -> Path:
             f"no real test data at {path}; set HEADWATER_TEST_DATA to the folder that holds it"
         )
     return path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interrupts() -> None:
+    """Ctrl-C acts on what tests start, also where a shell started the suite in the background.
+
+    Such a shell has it ignored, and ignored signals are inherited.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
