@@ -1,5 +1,6 @@
 """What a run tells its tracker at the start: settings, environment, code version, data."""
 
+import importlib.metadata
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ def record_run(
             "tokenizer_sha256": manifests[0].tokenizer.sha256,
             "git_commit": git_commit(),
             "world_size": str(world_size),
+            **manifest_tags(manifests),
             **environment(),
         }
     )
@@ -41,16 +43,36 @@ def record_run(
         )
 
 
+def manifest_tags(manifests: Sequence[ShardManifest]) -> dict[str, str]:
+    """The whole identity of each split; datasets of one name share a tag, in the config's order."""
+    tags: dict[str, str] = {}
+    for manifest in manifests:
+        name = f"manifest_sha256.{manifest.dataset_id}.{manifest.split}"
+        tags[name] = f"{tags[name]} {manifest.sha256}" if name in tags else manifest.sha256
+    return tags
+
+
 def environment() -> dict[str, str]:
     """Versions and machine, as far as a result may depend on them."""
-    cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "gpu": cuda,
+        "deepspeed": _version("deepspeed"),
+        "mlflow": _version("mlflow"),
+        "cuda": torch.version.cuda or "none",
+        "gpu": gpu,
         "host": platform.node(),
         "torch_threads": str(torch.get_num_threads()),
     }
+
+
+def _version(package: str) -> str:
+    """As installed, without loading it."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
 
 
 def git_commit() -> str:

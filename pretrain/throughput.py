@@ -23,12 +23,17 @@ logger = logging.getLogger(__name__)
 Phase = Literal["data_wait", "forward_backward", "optimizer", "checkpoint", "eval"]
 _OUTSIDE_STEPS: tuple[Phase, ...] = ("checkpoint", "eval")
 
-DATASHEET_PEAKS = {
-    "H200": (989e12, "NVIDIA H200 datasheet, BF16 dense"),
-    "H100": (989e12, "NVIDIA H100 SXM datasheet, BF16 dense"),
-    "A100": (312e12, "NVIDIA A100 datasheet, BF16 dense"),
-}
-"""Name in the device's name -> FLOP/s and where the figure stands."""
+DATASHEET_PEAKS = (
+    ("H100 PCIe", 756e12, "NVIDIA H100 PCIe datasheet, BF16 dense"),
+    ("H100 NVL", 835e12, "NVIDIA H100 NVL datasheet, BF16 dense"),
+    ("H200 NVL", 835e12, "NVIDIA H200 NVL datasheet, BF16 dense"),
+    ("GH200", 990e12, "NVIDIA GH200 datasheet, BF16 dense"),
+    ("H200", 989e12, "NVIDIA H200 datasheet, BF16 dense"),
+    ("H100 80GB HBM3", 989e12, "NVIDIA H100 SXM datasheet, BF16 dense"),
+    ("A100", 312e12, "NVIDIA A100 datasheet, BF16 dense"),
+)
+"""Part of the device's name, FLOP/s, where the figure stands; the first that matches counts, so
+that the specific stand before the general."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,9 @@ class ThroughputConfig(Config):
         if self.peak != "datasheet":
             return Peak(float(self.peak), "config: throughput.peak")
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-        for part, (flops, source) in DATASHEET_PEAKS.items():
-            if part in name and dtype in (torch.bfloat16, torch.float16):
-                return Peak(flops, source)
+        peak = datasheet_peak(name, dtype)
+        if peak is not None:
+            return peak
         logger.warning(
             "no datasheet peak is known for device=%s dtype=%s, so perf/mfu is not logged; "
             "set throughput.peak to FLOP/s or to `measured`",
@@ -67,17 +72,37 @@ class ThroughputConfig(Config):
         return None
 
 
-def measured_peak(device: torch.device, dtype: torch.dtype, *, size: int = 1024) -> Peak:
-    """The best of a few square matrix products on the device; takes under a second."""
+def datasheet_peak(device_name: str, dtype: torch.dtype) -> Peak | None:
+    """The datasheet's figure for half precision; None for another device, and for a part of one."""
+    if dtype not in (torch.bfloat16, torch.float16) or " MIG " in device_name:
+        return None
+    found = (Peak(flops, where) for part, flops, where in DATASHEET_PEAKS if part in device_name)
+    return next(found, None)
+
+
+def measured_peak(device: torch.device, dtype: torch.dtype, *, size: int | None = None) -> Peak:
+    """The best of a few rounds of square matrix products on the device, after a first one unseen.
+
+    Args:
+        device: where.
+        dtype: of the factors.
+        size: rows and columns; None: 8192 on a GPU, which smaller ones do not fill, else 1024.
+    """
+    on_gpu = device.type == "cuda"
+    size = size or (8192 if on_gpu else 1024)
+    products = 10 if on_gpu else 1  # starting a product and waiting for it take time of their own
     left = torch.randn(size, size, device=device).to(dtype)
     right = torch.randn(size, size, device=device).to(dtype)
+    out = torch.empty_like(left)
     best = float("inf")
-    for _ in range(6):
+    for is_warm in (False, True, True, True, True, True):
         _synchronize(device)
         start = time.perf_counter()
-        left @ right
+        for _ in range(products):
+            torch.mm(left, right, out=out)
         _synchronize(device)
-        best = min(best, time.perf_counter() - start)
+        if is_warm:
+            best = min(best, (time.perf_counter() - start) / products)
     name = str(dtype).removeprefix("torch.")
     return Peak(2 * size**3 / best, f"measured: {size} x {size} {name} matrix product")
 
@@ -117,9 +142,10 @@ class Throughput:
         self._num_devices = num_devices
         self._peak = peak
         self._device = device or torch.device("cpu")
-        self._restart()
+        self.restart()
 
-    def _restart(self) -> None:
+    def restart(self) -> None:
+        """Count from now on: what came before the loop, or was reported, is left out."""
         self._start = time.perf_counter()
         self._tokens = 0
         self._steps = 0
@@ -187,7 +213,7 @@ class Throughput:
             found["perf/mfu"] = (
                 found["perf/flops_per_second_per_device"] / self._peak.flops_per_second
             )
-        self._restart()
+        self.restart()
         return found
 
 

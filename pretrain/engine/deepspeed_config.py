@@ -42,7 +42,7 @@ class DeepSpeedEngineConfig(Config):
     """Of weights and activations; master weights and moments are fp32. At stage 0, bf16 and fp16
     are autocast over fp32 weights."""
     loss_scale: LossScaleConfig = LossScaleConfig()
-    """Used with fp16."""
+    """Of fp16 at stages 1 to 3; stage 0 scales by torch's own rule. Elsewhere it is refused."""
     gradient_clipping: NonNegativeFloat = 1.0
     """Largest L2 norm of the gradient; 0 turns clipping off."""
     offload_optimizer: bool = False
@@ -63,6 +63,14 @@ class DeepSpeedEngineConfig(Config):
             raise ValueError(
                 "offload_optimizer=true needs zero_stage 1, 2 or 3, zero_stage is 0; "
                 "raise the stage or turn offload off"
+            )
+        if self.loss_scale != LossScaleConfig() and (
+            self.precision != "fp16" or self.zero_stage == 0
+        ):
+            raise ValueError(
+                f"loss_scale has no effect with precision={self.precision} and "
+                f"zero_stage={self.zero_stage}: it is used with precision=fp16 at zero_stage 1, 2 "
+                "or 3 (stage 0 scales by torch's own rule); remove loss_scale, or set these two"
             )
         return self
 

@@ -53,6 +53,14 @@ def test_offload_and_loss_scale() -> None:
     assert section(tree, "fp16")["loss_scale_window"] == 50
 
 
+@pytest.mark.parametrize(("precision", "zero_stage"), [("bf16", 2), ("fp32", 1), ("fp16", 0)])
+def test_a_loss_scale_without_effect_is_refused(precision: str, zero_stage: int) -> None:
+    message = f"loss_scale has no effect with precision={precision} and zero_stage={zero_stage}"
+    with pytest.raises(ConfigError, match=message):
+        settings(precision=precision, zero_stage=zero_stage, loss_scale={"hysteresis": 3})
+    assert settings(precision=precision, zero_stage=zero_stage, loss_scale={})
+
+
 @pytest.mark.parametrize(("precision", "dtype"), [("bf16", "bfloat16"), ("fp16", "float16")])
 def test_half_precision_at_stage_0_is_autocast(precision: str, dtype: str) -> None:
     tree = settings(zero_stage=0, precision=precision)

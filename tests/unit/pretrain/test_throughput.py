@@ -12,6 +12,7 @@ from pretrain.throughput import (
     Peak,
     Throughput,
     ThroughputConfig,
+    datasheet_peak,
     flops_per_token,
     measured_peak,
     memory_metrics,
@@ -68,6 +69,42 @@ def test_a_peak_is_given_measured_or_off() -> None:
     assert measured_peak(CPU, torch.float32, size=64).source == (
         "measured: 64 x 64 float32 matrix product"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "flops"),
+    [
+        ("NVIDIA H100 PCIe", 756e12),
+        ("NVIDIA H100 NVL", 835e12),
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA GH200 480GB", 990e12),
+        ("NVIDIA H200", 989e12),
+        ("NVIDIA H200 NVL", 835e12),
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+    ],
+)
+def test_each_make_of_a_gpu_has_its_own_datasheet_peak(name: str, flops: float) -> None:
+    found = datasheet_peak(name, torch.bfloat16)
+    assert found is not None
+    assert found.flops_per_second == flops
+    assert datasheet_peak(name, torch.float32) is None
+
+
+@pytest.mark.parametrize("name", ["NVIDIA H100 80GB HBM3 MIG 1g.10gb", "NVIDIA H100", "NVIDIA L4"])
+def test_a_part_of_a_gpu_or_an_unknown_one_has_no_datasheet_peak(name: str) -> None:
+    assert datasheet_peak(name, torch.bfloat16) is None
+
+
+def test_a_restart_leaves_out_what_came_before() -> None:
+    meter = Throughput(flops_per_token=1.0, num_devices=1, peak=None)
+    with meter.phase("data_wait"):
+        time.sleep(0.05)
+    meter.count_step(input_tokens=500)
+    meter.restart()
+    meter.count_step(input_tokens=1)
+    found = meter.metrics()
+    assert found["perf/data_wait_seconds"] == 0
+    assert found["perf/step_seconds"] < 0.05
 
 
 def test_an_unknown_device_has_no_datasheet_peak_and_says_so(
