@@ -17,7 +17,7 @@ import logging
 import math
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -119,6 +119,7 @@ class Checkpoints:
         self._engine = engine
         self._world = world
         self._committed_step = -1
+        self._torn: set[Path] = set()
         self._run_id = world.broadcast(uuid.uuid4().hex)
 
     def save(self, state: RunState) -> None:
@@ -130,17 +131,27 @@ class Checkpoints:
         if self._committed_step == state.step:
             return
         path = self._folder / f"step-{state.step:08d}"
-        if self._world.is_main:
-            _remove(path)  # torn, or of a run that went on from an earlier step
-            path.mkdir(parents=True)
-        self._world.barrier()
+        self._on_main(path, lambda: _make_anew(path))
         norms, files = self._write_state(path)
-        if self._world.is_main:
-            self._commit(path, state, norms=norms, files=files)
-        self._world.barrier()
+        self._on_main(path, lambda: self._commit(path, state, norms=norms, files=files))
         self._committed_step = state.step
+        self._torn.discard(path)
+        self._on_main(path, self._retain)
+
+    def _on_main(self, path: Path, act: Callable[[], None]) -> None:
+        """Let rank 0 do something; an error of its disk is raised on every rank."""
+        error = ""
         if self._world.is_main:
-            self._retain()
+            try:
+                act()
+            except OSError as failure:
+                error = str(failure)
+        error = self._world.broadcast(error)
+        if error:
+            raise CheckpointError(
+                f"checkpoint {path} could not be written: rank 0: {error}; "
+                "free space or mend the folder, then resume from the one before"
+            )
 
     def _write_state(self, path: Path) -> tuple[dict[str, float], dict[str, FileInfo]]:
         error = ""
@@ -200,7 +211,7 @@ class Checkpoints:
         logger.info("checkpoint=%s step=%d bytes=%d", path, state.step, size_bytes)
 
     def _retain(self) -> None:
-        committed = committed_folders(self._folder)
+        committed = [path for path in committed_folders(self._folder) if path not in self._torn]
         every = self._config.keep_every_steps
         for path in committed[: -self._config.keep_last]:
             if every is None or _step_of(path) % every:
@@ -241,19 +252,33 @@ class Checkpoints:
         return meta.state
 
     def _newest_whole(self) -> Path | None:
-        """The newest folder whose files are whole; each rank verifies a part of them."""
-        for path in reversed(self._world.broadcast(committed_folders(self._folder))):
+        """The newest folder whose files are whole; each rank verifies a part of them.
+
+        Raises:
+            CheckpointError: there are committed checkpoints, and none is whole: to begin anew
+                without a word would throw away what can perhaps be mended.
+        """
+        folders = self._world.broadcast(committed_folders(self._folder))
+        newest_fault = ""
+        for path in reversed(folders):
             try:
                 files = sorted(read_meta(path).files.items())
                 own = dict(files[self._world.rank :: self._world.world_size])
                 fault = torn_file(path, own)
-            except CheckpointError as error:
+            except (CheckpointError, OSError) as error:
                 fault = str(error)
             faults = [item for item in self._world.gather(fault) if item]
             if not faults:
                 return path
             logger.warning(
                 "checkpoint %s is torn, going back to the one before: %s", path, faults[0]
+            )
+            self._torn.add(path)
+            newest_fault = newest_fault or faults[0]
+        if folders:
+            raise CheckpointError(
+                f"{self._folder}: none of {len(folders)} committed checkpoints is whole, the "
+                f"newest: {newest_fault}; restore its files, or move the folder away to start anew"
             )
         return None
 
@@ -445,6 +470,12 @@ def _is_within(name: str, sections: Sequence[str]) -> bool:
 
 def _step_of(path: Path) -> int:
     return int(path.name.removeprefix("step-"))
+
+
+def _make_anew(path: Path) -> None:
+    """An empty folder; what stands there is torn, or of a run that went on from an earlier step."""
+    _remove(path)
+    path.mkdir(parents=True)
 
 
 def _remove(path: Path) -> None:

@@ -39,6 +39,7 @@ RESUME_MAY_CHANGE = (
     "eval",
     "tracking",
     "throughput",
+    "init_from",  # read at the first start alone
     "total_steps",
     "log_every_steps",
     "eval_every_steps",

@@ -5,6 +5,7 @@ ranks there are; sums are fp64. Each rank runs the same number of forward passes
 on rows without targets), because a partitioned model needs all ranks in each.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -27,6 +28,8 @@ from pretrain.distributed import World
 from pretrain.records import Batch, EvalReport
 from pretrain.rows import BatchMaker, RowTable, Segments, require_fit
 from pretrain.sample_order import permuted
+
+logger = logging.getLogger(__name__)
 
 
 class ManifestEvalConfig(Config):
@@ -203,6 +206,7 @@ class Evaluator:
         world: World,
         *,
         step: int,
+        is_stopped: Callable[[], bool] = lambda: False,
     ) -> list[EvalReport]:
         """One report for each set, and one for each group of more than one.
 
@@ -211,12 +215,17 @@ class Evaluator:
             objective: `(model, batch) -> nll_sum`.
             world: shares out the batches and sums the results.
             step: completed optimizer steps, for the reports.
+            is_stopped: asked before each batch, on every rank with the same answer; then there
+                are no reports.
         """
         reports = []
         groups: dict[str, list[_Sums]] = {}
         with engine.evaluating():
             for eval_set in self.sets:
-                sums = self._score(eval_set, engine, objective, world)
+                sums = self._score(eval_set, engine, objective, world, is_stopped=is_stopped)
+                if sums is None:
+                    logger.warning("step=%d evaluation broken off: a signal asks to stop", step)
+                    return []
                 reports.append(_report(eval_set.dataset_id, sums, step, eval_set.num_words))
                 groups.setdefault(eval_set.group, []).append(sums)
         for group, parts in groups.items():
@@ -230,9 +239,13 @@ class Evaluator:
         engine: ScoredModel,
         objective: Callable[[Any, Batch], Tensor],
         world: World,
-    ) -> _Sums:
+        *,
+        is_stopped: Callable[[], bool],
+    ) -> _Sums | None:
         sums = _Sums()
         for rows, num_counted in self._deal(eval_set.num_rows, world):
+            if is_stopped():
+                return None
             batch = eval_set.batch_of(rows, num_counted)
             nll = objective(engine, batch.to(engine.device))
             if num_counted:

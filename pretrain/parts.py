@@ -10,7 +10,7 @@ import torch
 from contracts import storage
 from contracts.config import as_tree, to_yaml
 from contracts.tokenizer import TokenizerSpec, require_same_tokenizer
-from pretrain.checkpoint import TOKENIZER_FILE, Checkpoints, RunFacts
+from pretrain.checkpoint import TOKENIZER_FILE, Checkpoints, RunFacts, committed_folders
 from pretrain.config import RESUME_MAY_CHANGE, PretrainConfig
 from pretrain.distributed import World
 from pretrain.engine import build_engine
@@ -62,7 +62,8 @@ def build_parts(config: PretrainConfig, world: World) -> Parts:
     model = config.model.build(
         config.activation_checkpointing.build(num_layers=config.model.num_layers)
     )
-    if config.init_from is not None:
+    has_begun = world.broadcast(bool(committed_folders(config.checkpoints_dir)))
+    if config.init_from is not None and not has_begun:  # a checkpoint takes its place
         start_from(config.init_from, model, config.model, tokenizer=loader.tokenizer_spec)
     engine = build_engine(
         config.engine,

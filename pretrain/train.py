@@ -34,6 +34,9 @@ STOPPED_FILE = "STOPPED.json"
 def train(config: PretrainConfig, parts: Parts, stop: StopSignal) -> RunState:
     """Run optimizer steps until `config.total_steps`; a stop signal ends cleanly after its step."""
     state = parts.checkpoints.restore_latest() or fresh_state(parts.loader)
+    if parts.world.is_main:  # behind the restore: a resume that is refused changes nothing
+        (config.run.output_dir / STOPPED_FILE).unlink(missing_ok=True)
+        storage.write_bytes(str(config.run.output_dir / "config.yaml"), to_yaml(config).encode())
     batches = parts.loader.batches(state.loader)
     grad_accum_steps = config.batch.grad_accum_steps(parts.world.dp_world_size)
     tracker = open_tracker(config, parts, state)
@@ -49,11 +52,13 @@ def train(config: PretrainConfig, parts: Parts, stop: StopSignal) -> RunState:
 
             if due(state.step, config.log_every_steps):
                 tracker.log_metrics(state.step, result.metrics() | parts.throughput.metrics())
-            if due(state.step, config.eval_every_steps) or state.step == config.total_steps:
-                evaluate(parts, state.step, tracker)
             if due(state.step, config.save_every_steps):
                 save(parts, state, tracker)
+            if due(state.step, config.eval_every_steps) or state.step == config.total_steps:
+                evaluate(parts, state.step, tracker, stop)
         save(parts, state, tracker)
+        if state.step < config.total_steps:
+            note_stop(config, parts, state, stop)  # before the tracker, which may have to wait
     except BaseException:
         tracker.close(status="FAILED")
         raise
@@ -73,6 +78,11 @@ def train_step(parts: Parts, micro_batches: Sequence[Batch], *, step: int, lr: f
     engine, world, throughput = parts.engine, parts.world, parts.throughput
     target_tokens = int(world.sum(sum(batch.num_targets for batch in micro_batches)))
     input_tokens = sum(b.input_ids.numel() for b in micro_batches) * world.dp_world_size
+    if not target_tokens:
+        raise DataError(
+            f"step {step}: none of its {input_tokens} tokens is a target; look at its rows with "
+            "`python -m data_pipeline inspect`, their documents are shorter than two tokens"
+        )
     scale = world.dp_world_size / target_tokens
 
     engine.set_lr(lr)
@@ -156,10 +166,15 @@ def save(parts: Parts, state: RunState, tracker: Tracker) -> None:
         parts.checkpoints.save(with_run_id(state, tracker.run_id))
 
 
-def evaluate(parts: Parts, step: int, tracker: Tracker) -> None:
-    """Score the model on every held-out set; tell the tracker and the log."""
+def evaluate(parts: Parts, step: int, tracker: Tracker, stop: StopSignal) -> None:
+    """Score the model on every held-out set; tell the tracker and the log.
+
+    A stop breaks it off, so that the save behind it is in time for an impatient launcher.
+    """
     with parts.throughput.phase("eval"):
-        reports = parts.evaluator.evaluate(parts.engine, parts.objective, parts.world, step=step)
+        reports = parts.evaluator.evaluate(
+            parts.engine, parts.objective, parts.world, step=step, is_stopped=stop.requested
+        )
     for report in reports:
         tracker.log_metrics(step, report.metrics())
         logger.info(
@@ -170,6 +185,19 @@ def evaluate(parts: Parts, step: int, tracker: Tracker) -> None:
             report.bits_per_byte,
             report.num_targets,
         )
+
+
+def note_stop(config: PretrainConfig, parts: Parts, state: RunState, stop: StopSignal) -> None:
+    """Leave STOPPED.json for wrappers: a launcher that is signalled returns 1 whatever ranks do."""
+    if parts.world.is_main:
+        stopped = {
+            "exit_code": EXIT_STOPPED,
+            "step": state.step,
+            "total_steps": config.total_steps,
+            "signal": stop.received,
+        }
+        content = json.dumps(stopped, indent=1).encode()
+        storage.write_bytes(str(config.run.output_dir / STOPPED_FILE), content)
 
 
 def open_tracker(config: PretrainConfig, parts: Parts, state: RunState) -> Tracker:
@@ -193,8 +221,6 @@ def run(config: PretrainConfig, *, local_rank: int | None = None) -> int:
         output_dir = config.run.output_dir
         if world.is_main:
             output_dir.mkdir(parents=True, exist_ok=True)
-            (output_dir / STOPPED_FILE).unlink(missing_ok=True)
-            storage.write_bytes(str(output_dir / "config.yaml"), to_yaml(config).encode())
         parts = build_parts(config, world)
         state = train(config, parts, stop)
         parts.engine.close()
@@ -203,15 +229,6 @@ def run(config: PretrainConfig, *, local_rank: int | None = None) -> int:
         logger.warning(
             "stopped at step=%d of %d; run again to go on", state.step, config.total_steps
         )
-        if world.is_main:
-            stopped = {
-                "exit_code": EXIT_STOPPED,
-                "step": state.step,
-                "total_steps": config.total_steps,
-                "signal": stop.received,
-            }
-            content = json.dumps(stopped, indent=1).encode()
-            storage.write_bytes(str(output_dir / STOPPED_FILE), content)
         world.barrier()  # the launcher ends the other ranks once one has ended
         return EXIT_STOPPED
 

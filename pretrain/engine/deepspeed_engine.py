@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.utils.cpp_extension import get_default_build_root
 
-from contracts.errors import ConfigError
+from contracts.errors import CheckpointError, ConfigError
 from pretrain.distributed import World
 from pretrain.engine.build_locks import remove_stale_build_locks
 from pretrain.engine.deepspeed_config import DeepSpeedEngineConfig, JsonTree, deepspeed_config
@@ -215,6 +215,12 @@ class DeepSpeedEngine:
             values = flat
         else:
             state = self._torch_optimizer.state.get(flat, {})
+            if key not in state and optimizer_step(self._torch_optimizer) > 0:
+                raise CheckpointError(
+                    f"{key} is not where DeepSpeed {self._deepspeed.__version__} is known to keep "
+                    f"it at stage {self.zero_stage}: nothing can be saved; install the release "
+                    "that pyproject.toml names"
+                )
             values = state[key] if key in state else torch.zeros_like(flat)
         return values.detach().narrow(0, start, length)
 

@@ -99,7 +99,8 @@ class TransformerConfig(Config):
                 f"d_model={self.d_model} is odd, and positions=sinusoidal pairs sines, cosines; "
                 "make it even"
             )
-        if self.positions != "rope" and "rope_theta" in self.model_fields_set:
+        default_theta = type(self).model_fields["rope_theta"].default
+        if self.positions != "rope" and self.rope_theta != default_theta:
             raise ConfigError(
                 f"rope_theta={self.rope_theta} has no effect with positions={self.positions}; "
                 "remove it, or set positions=rope"

@@ -177,6 +177,31 @@ def test_torn_newest_falls_back_with_a_warning(
     assert make_checkpoints(tmp_path, make_engine()).restore_latest() == state_at(2)
 
 
+def test_no_whole_checkpoint_is_no_silent_start_from_nothing(tmp_path: Path) -> None:
+    checkpoints = make_checkpoints(tmp_path, make_engine())
+    checkpoints.save(state_at(1))
+    checkpoints.save(state_at(2))
+    for step in (1, 2):
+        (tmp_path / f"step-{step:08d}" / "exp_avg-rank0000.safetensors").unlink()
+    with pytest.raises(
+        CheckpointError, match=r"none of 2 committed checkpoints is whole, the newest: .*exp_avg"
+    ):
+        make_checkpoints(tmp_path, make_engine()).restore_latest()
+    assert len(committed_folders(tmp_path)) == 2
+
+
+def test_a_torn_checkpoint_does_not_count_as_one_that_is_kept(tmp_path: Path) -> None:
+    engine = make_engine()
+    for step in (1, 2, 5):
+        make_checkpoints(tmp_path, engine).save(state_at(step))
+    (tmp_path / "step-00000005" / "weight-rank0000.safetensors").unlink()
+    resumed = make_checkpoints(tmp_path, make_engine())
+    assert resumed.restore_latest() == state_at(2)
+    for step in (3, 4):
+        resumed.save(state_at(step))
+    assert make_checkpoints(tmp_path, make_engine()).restore_latest() == state_at(4)
+
+
 def test_folder_without_a_marker_is_not_a_checkpoint(tmp_path: Path) -> None:
     engine = make_engine()
     make_checkpoints(tmp_path, engine).save(state_at(1))
