@@ -227,3 +227,16 @@ def test_sets_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> None:
     path.write_text("river water")
     with pytest.raises(ConfigError, match="stride_tokens=17 is more than seq_len=16"):
         evaluator_of(entry | {"stride_tokens": 17})
+
+
+def test_a_stop_breaks_it_off_without_a_report(folder: Path) -> None:
+    evaluator = evaluator_of(manifest_entry(folder))
+    asked = iter([False, True])
+    reports = evaluator.evaluate(
+        Scorer(),
+        CausalLmConfig().build(),
+        World.single(),
+        step=3,
+        is_stopped=lambda: next(asked, True),
+    )
+    assert reports == []
