@@ -3,7 +3,8 @@
     python -m pretrain check CONFIG.yaml [section.field=value ...] [--ranks N] [--json]
 
 Validates, builds the model without memory, and prints parameters, tokens per step, memory per rank
-for each ZeRO stage, and the shards found, each with its size checked.
+for each ZeRO stage, and the shards found, each with its size checked. The engine's settings are
+made, and weights to start from are read and fitted to the model, so that a misfit is told here.
 """
 
 import argparse
@@ -21,12 +22,21 @@ from contracts import storage
 from contracts.config import load_config
 from contracts.errors import EXIT_DONE, DataError
 from contracts.shards import ShardManifest, read_manifest
+from contracts.tokenizer import TokenizerSpec, require_same_tokenizer
 from pretrain.config import PretrainConfig
+from pretrain.engine.deepspeed_config import deepspeed_config
 from pretrain.evaluate import ManifestEvalConfig
+from pretrain.init_from import read_stock
 from pretrain.loader import BatchPlan
-from pretrain.memory import ZERO_STAGES, activation_bytes, state_bytes
+from pretrain.memory import ZERO_STAGES, activation_bytes, host_bytes, state_bytes
+from pretrain.model import from_stock
 from pretrain.objectives import Objective
-from pretrain.parallel.checkpointing import FullCheckpointingConfig
+from pretrain.parallel.checkpointing import (
+    ActivationCheckpointingConfig,
+    DeepSpeedCheckpointingConfig,
+    FullCheckpointingConfig,
+    NoCheckpointingConfig,
+)
 from pretrain.rows import tokenizer_of
 from pretrain.throughput import flops_per_token
 
@@ -43,6 +53,19 @@ class DatasetFacts:
     shards: int
     size_bytes: int
     tokenizer_sha256: str
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What one forward pass keeps for its backward pass on one rank, in bytes."""
+
+    checkpointing: str
+    """The kind."""
+    kept: int
+    """On the device."""
+    kept_on_host: int
+    """Layer inputs that DeepSpeed's cpu_checkpointing moves there."""
+    without_checkpointing: int
 
 
 @dataclass(frozen=True)
@@ -64,8 +87,11 @@ class RunFacts:
     epochs: float
     """Passes over the mixture in the whole run."""
     state_bytes_per_rank: dict[int, int]
-    """ZeRO stage -> model states."""
-    activation_bytes: int
+    """ZeRO stage -> model states on the device."""
+    host_bytes_per_rank: dict[int, int]
+    """ZeRO stage -> the fresh fp32 model, offloaded states and layer inputs, in host memory."""
+    offload_optimizer: bool
+    activations: Activations
     zero_stage: int
     """Of the config."""
     train: tuple[DatasetFacts, ...]
@@ -79,12 +105,16 @@ def run_facts(config: PretrainConfig, *, ranks: int) -> RunFacts:
         ConfigError: sizes that do not divide.
         DataError: a manifest, shard or tokenizer is missing or does not fit.
     """
+    offload = config.engine.kind == "deepspeed" and config.engine.offload_optimizer
     batch = config.batch
     plan = BatchPlan(0, ranks, batch.micro_batch_size, batch.global_batch_size)
     vocab_size, documents_masked = config.model.vocab_size, config.model.document_mask
     loader = config.data.build(
         plan, seed=config.run.seed, vocab_size=vocab_size, documents_masked=documents_masked
     )
+    _require_engine_settings(config, plan)
+    if config.init_from is not None:
+        _require_start(config, config.init_from, tokenizer=loader.tokenizer_spec)
     config.eval.build(
         tokenizer_of(loader.manifests),
         seq_len=config.data.seq_len,
@@ -96,6 +126,7 @@ def run_facts(config: PretrainConfig, *, ranks: int) -> RunFacts:
         read_manifest(d.manifest) for d in config.eval.datasets if isinstance(d, ManifestEvalConfig)
     ]
     parameters = config.model.num_parameters()
+    activations = _activations(config)
     tokens_per_step = batch.global_batch_size * config.data.seq_len
     total_samples = config.total_steps * batch.global_batch_size
     precision = config.engine.precision
@@ -120,11 +151,22 @@ def run_facts(config: PretrainConfig, *, ranks: int) -> RunFacts:
         epochs=total_samples / loader.order.num_rows,
         state_bytes_per_rank={
             stage: state_bytes(precision, stage).per_rank(
-                parameters, zero_stage=stage, dp_world_size=ranks
+                parameters,
+                zero_stage=stage,
+                dp_world_size=ranks,
+                offload_optimizer=offload,
             )
             for stage in ZERO_STAGES
         },
-        activation_bytes=_activation_bytes(config),
+        host_bytes_per_rank={
+            stage: activations.kept_on_host
+            + host_bytes(
+                parameters, zero_stage=stage, dp_world_size=ranks, offload_optimizer=offload
+            )
+            for stage in ZERO_STAGES
+        },
+        offload_optimizer=offload,
+        activations=activations,
         zero_stage=config.engine.zero_stage if config.engine.kind == "deepspeed" else 0,
         train=tuple(_dataset_facts(manifest) for manifest in loader.manifests),
         eval=tuple(_dataset_facts(manifest) for manifest in held_out),
@@ -137,10 +179,47 @@ def _embedding_parameters(config: PretrainConfig) -> int:
     return sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Embedding))
 
 
-def _activation_bytes(config: PretrainConfig) -> int:
+def _require_engine_settings(config: PretrainConfig, plan: BatchPlan) -> None:
+    if config.engine.kind == "deepspeed":
+        deepspeed_config(
+            config.engine,
+            micro_batch_size=plan.micro_batch_size,
+            grad_accum_steps=plan.grad_accum_steps,
+            dp_world_size=plan.dp_world_size,
+        )
+
+
+def _require_start(config: PretrainConfig, folder: str, *, tokenizer: TokenizerSpec) -> None:
+    stock = read_stock(folder)
+    if stock.tokenizer is not None:
+        require_same_tokenizer(tokenizer, stock.tokenizer, where=f"init_from {folder}")
+    from_stock(config.model, stock, where=folder)
+
+
+def _activations(config: PretrainConfig) -> Activations:
     checkpointing = config.activation_checkpointing
-    if checkpointing.kind == "deepspeed":
-        checkpointing = FullCheckpointingConfig()  # keeps the same, and needs no process group
+    whole = _activation_bytes(config, NoCheckpointingConfig())
+    on_host = 0
+    if isinstance(checkpointing, DeepSpeedCheckpointingConfig):
+        # Keeps what the full kind keeps, which needs no process group.
+        kept = _activation_bytes(config, FullCheckpointingConfig())
+        if checkpointing.cpu_checkpointing:
+            width = 4 if config.engine.precision == "fp32" else 2
+            tokens = config.batch.micro_batch_size * config.data.seq_len
+            on_host = config.model.num_layers * tokens * config.model.d_model * width
+    elif isinstance(checkpointing, NoCheckpointingConfig):
+        kept = whole
+    else:
+        kept = _activation_bytes(config, checkpointing)
+    return Activations(
+        checkpointing=checkpointing.kind,
+        kept=kept - on_host,
+        kept_on_host=on_host,
+        without_checkpointing=whole,
+    )
+
+
+def _activation_bytes(config: PretrainConfig, checkpointing: ActivationCheckpointingConfig) -> int:
     layers = checkpointing.build(num_layers=config.model.num_layers)
     return activation_bytes(
         lambda: config.model.build(layers),
@@ -191,14 +270,7 @@ def fact_lines(facts: RunFacts) -> Iterator[str]:
         f"whole run          {facts.total_steps:,} steps, {facts.total_tokens:,} tokens, "
         f"{facts.tokens_per_parameter:.1f} per parameter, {facts.epochs:.2f} epochs"
     )
-    yield "memory per rank    model states (Rajbhandari et al. 2020) + activations, estimated:"
-    for stage, size in facts.state_bytes_per_rank.items():
-        mark = " <- this config" if stage == facts.zero_stage else ""
-        total = size + facts.activation_bytes
-        yield (
-            f"  ZeRO {stage}           {_size(size)} + {_size(facts.activation_bytes)} = "
-            f"{_size(total)}{mark}"
-        )
+    yield from _memory_lines(facts)
     for title, datasets in (("train", facts.train), ("eval", facts.eval)):
         for data in datasets:
             sources = ", ".join(f"{name} {rows:,}" for name, rows in data.sources.items())
@@ -209,6 +281,27 @@ def fact_lines(facts: RunFacts) -> Iterator[str]:
                 f"{data.rows:,} rows: {sources}"
             )
             yield f"  tokenizer        {data.tokenizer_sha256}"
+
+
+def _memory_lines(facts: RunFacts) -> Iterator[str]:
+    yield "memory per rank    model states (Rajbhandari et al. 2020) + activations, estimated:"
+    kept = facts.activations.kept
+    for stage, size in facts.state_bytes_per_rank.items():
+        mark = " <- this config" if stage == facts.zero_stage else ""
+        yield (
+            f"  ZeRO {stage}           {_size(size)} + {_size(kept)} = {_size(size + kept)}, "
+            f"host {_size(facts.host_bytes_per_rank[stage])}{mark}"
+        )
+    parts = ["the whole fp32 model before the engine takes it"]
+    if facts.offload_optimizer:
+        parts.append("offloaded optimizer states (ZeRO 1 to 3)")
+    if facts.activations.kept_on_host:
+        parts.append(f"{_size(facts.activations.kept_on_host)} of layer inputs")
+    yield f"  host             {' + '.join(parts)}"
+    yield (
+        f"activation checkpointing ({facts.activations.checkpointing}) keeps {_size(kept)} of "
+        f"{_size(facts.activations.without_checkpointing)}"
+    )
 
 
 def _size(num_bytes: int) -> str:

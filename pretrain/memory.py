@@ -8,7 +8,10 @@ States: Rajbhandari et al. 2020, "ZeRO", section 3.1 and figure 1. For P paramet
 bytes, with w of weights, g of gradients, k of optimizer states: 2, 2, 12 in half precision (fp32
 weights and two moments in k), 4, 4, 8 in fp32, and 6, 4, 8 where fp32 weights are cast for use
 (stage 0 and plain torch in half precision). Communication buckets, a layer that stage 3 gathers,
-and what the allocator loses are not in it. Activations are counted: the forward pass runs on
+and what the allocator loses are not in it. With the optimizer offloaded, k leaves the device at
+stages 1 to 3, and fp32 weights, two moments and the gradients they are updated with stand in host
+memory: 16 P / N; g is counted on the device still, the most that it may hold. Before, each rank
+builds the whole model in fp32 in host memory. Activations are counted: the forward pass runs on
 tensors without memory.
 """
 
@@ -35,10 +38,18 @@ class StateBytes:
     gradients: int
     optimizer: int
 
-    def per_rank(self, num_parameters: int, *, zero_stage: int, dp_world_size: int) -> int:
-        """Bytes of the model states on one rank."""
+    def per_rank(
+        self,
+        num_parameters: int,
+        *,
+        zero_stage: int,
+        dp_world_size: int,
+        offload_optimizer: bool = False,
+    ) -> int:
+        """Bytes of the model states on one rank's device."""
         shared = [zero_stage >= 3, zero_stage >= 2, zero_stage >= 1]
-        sizes = (self.weights, self.gradients, self.optimizer)
+        is_offloaded = offload_optimizer and zero_stage > 0
+        sizes = (self.weights, self.gradients, 0 if is_offloaded else self.optimizer)
         return sum(
             size * num_parameters // (dp_world_size if is_shared else 1)
             for size, is_shared in zip(sizes, shared, strict=True)
@@ -47,9 +58,21 @@ class StateBytes:
 
 FULL_PRECISION = StateBytes(weights=4, gradients=4, optimizer=8)
 HALF_PRECISION = StateBytes(weights=2, gradients=2, optimizer=12)
-
-
 AUTOCAST = StateBytes(weights=6, gradients=4, optimizer=8)
+FRESH_MODEL_BYTES = 4
+"""Of each parameter, in host memory, before the engine takes the model."""
+OFFLOADED_BYTES = 16
+"""Of each parameter of a rank's part, in host memory: fp32 weight, two moments, gradient."""
+
+
+def host_bytes(
+    num_parameters: int, *, zero_stage: int, dp_world_size: int, offload_optimizer: bool
+) -> int:
+    """Host memory of one rank for the fresh model and what is offloaded (nothing at stage 0)."""
+    fresh = FRESH_MODEL_BYTES * num_parameters
+    if not offload_optimizer or zero_stage == 0:
+        return fresh
+    return fresh + OFFLOADED_BYTES * num_parameters // dp_world_size
 
 
 def state_bytes(precision: str, zero_stage: int) -> StateBytes:

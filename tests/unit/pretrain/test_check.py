@@ -15,6 +15,8 @@ from pretrain.memory import activation_bytes, state_bytes
 from pretrain.model import ModelConfig
 from pretrain.objectives import CausalLmConfig
 from tests.training_runs import GLOBAL_BATCH_SIZE, SEQ_LEN, TOTAL_STEPS, make_tree, write_config
+from tests.unit.pretrain.test_export import export
+from tests.unit.pretrain.tokenizers import small_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +57,45 @@ def test_states_follow_the_formula_of_each_stage(folder: Path) -> None:
 
 
 def test_activations_shrink_with_checkpointing_and_grow_with_rows(folder: Path) -> None:
-    plain = facts_of(folder).activation_bytes
-    full = facts_of(folder, "activation_checkpointing.kind=full").activation_bytes
-    by_deepspeed = facts_of(folder, "activation_checkpointing.kind=deepspeed").activation_bytes
-    twice = facts_of(folder, "batch.micro_batch_size=8").activation_bytes
-    assert full == by_deepspeed < plain
-    assert twice == pytest.approx(2 * plain, rel=0.05)
+    plain = facts_of(folder).activations
+    full = facts_of(folder, "activation_checkpointing.kind=full").activations
+    by_deepspeed = facts_of(folder, "activation_checkpointing.kind=deepspeed").activations
+    twice = facts_of(folder, "batch.micro_batch_size=8").activations
+    assert full.kept == by_deepspeed.kept < plain.kept == plain.without_checkpointing
+    assert full.without_checkpointing == by_deepspeed.without_checkpointing == plain.kept
+    assert twice.kept == pytest.approx(2 * plain.kept, rel=0.05)
+
+
+def test_layer_inputs_may_stand_in_host_memory(folder: Path) -> None:
+    section = "activation_checkpointing"
+    words = [f"{section}.kind=deepspeed", f"{section}.partition_activations=true"]
+    kept = facts_of(folder, *words)
+    moved = facts_of(folder, *words, f"{section}.cpu_checkpointing=true")
+    inputs = 2 * 4 * SEQ_LEN * 32 * 4  # layers, rows, tokens, width, fp32
+    assert moved.activations.kept == kept.activations.kept - inputs > 0
+    assert moved.activations.kept_on_host == inputs
+    assert moved.host_bytes_per_rank[2] == kept.host_bytes_per_rank[2] + inputs
+
+
+def test_an_offloaded_optimizer_leaves_the_device(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("engine.precision=bf16", "batch.micro_batch_size=2")
+    on_device = facts_of(folder, *words, ranks=4)
+    psi = on_device.parameters
+    assert set(on_device.host_bytes_per_rank.values()) == {4 * psi}
+    moved = facts_of(folder, *words, "engine.offload_optimizer=true", ranks=4)
+    assert moved.state_bytes_per_rank == {
+        0: 18 * psi,
+        1: 4 * psi,
+        2: 2 * psi + 2 * psi // 4,
+        3: 4 * psi // 4,
+    }
+    assert moved.host_bytes_per_rank == {0: 4 * psi, 1: 8 * psi, 2: 8 * psi, 3: 8 * psi}
+    config = str(folder / "run.yaml")
+    assert main(["check", config, "engine.offload_optimizer=true"]) == 0
+    out = capsys.readouterr().out
+    assert "before the engine takes it + offloaded optimizer states (ZeRO 1 to 3)" in out
 
 
 def test_activations_of_a_large_model_are_counted_without_its_memory() -> None:
@@ -87,6 +122,8 @@ def test_it_touches_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     out = capsys.readouterr().out
     assert "parameters         32,928 (12,288 in embeddings)" in out
     assert "<- this config" in out
+    assert "B, host 128.62 KiB" in out
+    assert "activation checkpointing (none) keeps" in out
     assert "2 rank(s) x micro-batch 4 x accumulation 1" in out
 
 
@@ -95,6 +132,9 @@ def test_json_says_the_same(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     tree = json.loads(capsys.readouterr().out)
     assert tree["total_steps"] == 7
     assert set(tree["state_bytes_per_rank"]) == {"0", "1", "2", "3"}
+    activations = tree["activations"]
+    assert activations["kept"] == activations["without_checkpointing"] > 0
+    assert activations["checkpointing"] == "none"
 
 
 def test_what_would_stop_the_run_stops_the_check(
@@ -112,6 +152,26 @@ def test_what_would_stop_the_run_stops_the_check(
     shard.write_bytes(shard.read_bytes()[:-512])
     assert main(["check", config, f"data.train.0.manifest={tmp_path / 'data' / 'train'}"]) == 1
     assert "the shard is torn" in _err(capsys)
+
+
+def test_a_conflicting_entry_of_deepspeed_stops_the_check(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["check", str(folder / "run.yaml"), "engine.deepspeed.zero_optimization.stage=1"]
+    assert main(words) == 2
+    assert "engine.deepspeed.zero_optimization.stage=1 contradicts" in _err(capsys)
+
+
+def test_weights_to_start_from_are_fitted(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export(tmp_path / "stock", small_tokenizer())
+    words = ["check", str(folder / "run.yaml"), f"init_from={tmp_path / 'stock'}"]
+    assert main(words) == 1
+    assert "tokenizer" in _err(capsys)
+    (tmp_path / "stock" / "export.json").unlink()
+    assert main(words) == 2
+    assert "does not fit the model" in _err(capsys)
 
 
 def _err(capsys: pytest.CaptureFixture[str]) -> str:
