@@ -27,7 +27,7 @@ from pretrain.config import PretrainConfig
 from pretrain.engine.deepspeed_config import deepspeed_config
 from pretrain.evaluate import ManifestEvalConfig
 from pretrain.init_from import read_stock
-from pretrain.loader import BatchPlan
+from pretrain.loader import BatchPlan, Loader
 from pretrain.memory import ZERO_STAGES, activation_bytes, host_bytes, state_bytes
 from pretrain.model import from_stock
 from pretrain.objectives import Objective
@@ -105,23 +105,9 @@ def run_facts(config: PretrainConfig, *, ranks: int) -> RunFacts:
         ConfigError: sizes that do not divide.
         DataError: a manifest, shard or tokenizer is missing or does not fit.
     """
-    offload = config.engine.kind == "deepspeed" and config.engine.offload_optimizer
     batch = config.batch
     plan = BatchPlan(0, ranks, batch.micro_batch_size, batch.global_batch_size)
-    vocab_size, documents_masked = config.model.vocab_size, config.model.document_mask
-    loader = config.data.build(
-        plan, seed=config.run.seed, vocab_size=vocab_size, documents_masked=documents_masked
-    )
-    _require_engine_settings(config, plan)
-    if config.init_from is not None:
-        _require_start(config, config.init_from, tokenizer=loader.tokenizer_spec)
-    config.eval.build(
-        tokenizer_of(loader.manifests),
-        seq_len=config.data.seq_len,
-        vocab_size=vocab_size,
-        documents_masked=documents_masked,
-        trained_sources=[source for m in loader.manifests for source in m.sources],
-    )
+    loader = _loader_of_fitting_parts(config, plan)
     held_out = [
         read_manifest(d.manifest) for d in config.eval.datasets if isinstance(d, ManifestEvalConfig)
     ]
@@ -129,7 +115,7 @@ def run_facts(config: PretrainConfig, *, ranks: int) -> RunFacts:
     activations = _activations(config)
     tokens_per_step = batch.global_batch_size * config.data.seq_len
     total_samples = config.total_steps * batch.global_batch_size
-    precision = config.engine.precision
+    device, host = _memory_by_stage(config, parameters, ranks=ranks, activations=activations)
     return RunFacts(
         name=config.run.name,
         output_dir=str(config.run.output_dir),
@@ -149,28 +135,58 @@ def run_facts(config: PretrainConfig, *, ranks: int) -> RunFacts:
         total_tokens=tokens_per_step * config.total_steps,
         tokens_per_parameter=tokens_per_step * config.total_steps / parameters,
         epochs=total_samples / loader.order.num_rows,
-        state_bytes_per_rank={
-            stage: state_bytes(precision, stage).per_rank(
-                parameters,
-                zero_stage=stage,
-                dp_world_size=ranks,
-                offload_optimizer=offload,
-            )
-            for stage in ZERO_STAGES
-        },
-        host_bytes_per_rank={
-            stage: activations.kept_on_host
-            + host_bytes(
-                parameters, zero_stage=stage, dp_world_size=ranks, offload_optimizer=offload
-            )
-            for stage in ZERO_STAGES
-        },
-        offload_optimizer=offload,
+        state_bytes_per_rank=device,
+        host_bytes_per_rank=host,
+        offload_optimizer=_offloads(config),
         activations=activations,
         zero_stage=config.engine.zero_stage if config.engine.kind == "deepspeed" else 0,
         train=tuple(_dataset_facts(manifest) for manifest in loader.manifests),
         eval=tuple(_dataset_facts(manifest) for manifest in held_out),
     )
+
+
+def _loader_of_fitting_parts(config: PretrainConfig, plan: BatchPlan) -> Loader:
+    """The loader; what else the run would build from files and settings is built to be refused."""
+    vocab_size, documents_masked = config.model.vocab_size, config.model.document_mask
+    loader = config.data.build(
+        plan, seed=config.run.seed, vocab_size=vocab_size, documents_masked=documents_masked
+    )
+    _require_engine_settings(config, plan)
+    if config.init_from is not None:
+        _require_start(config, config.init_from, tokenizer=loader.tokenizer_spec)
+    config.eval.build(
+        tokenizer_of(loader.manifests),
+        seq_len=config.data.seq_len,
+        vocab_size=vocab_size,
+        documents_masked=documents_masked,
+        trained_sources=[source for m in loader.manifests for source in m.sources],
+    )
+    return loader
+
+
+def _offloads(config: PretrainConfig) -> bool:
+    return config.engine.kind == "deepspeed" and config.engine.offload_optimizer
+
+
+def _memory_by_stage(
+    config: PretrainConfig, parameters: int, *, ranks: int, activations: Activations
+) -> tuple[dict[int, int], dict[int, int]]:
+    """ZeRO stage -> bytes of states on the device, and of everything in host memory."""
+    device, host = {}, {}
+    for stage in ZERO_STAGES:
+        device[stage] = state_bytes(config.engine.precision, stage).per_rank(
+            parameters,
+            zero_stage=stage,
+            dp_world_size=ranks,
+            offload_optimizer=_offloads(config),
+        )
+        host[stage] = activations.kept_on_host + host_bytes(
+            parameters,
+            zero_stage=stage,
+            dp_world_size=ranks,
+            offload_optimizer=_offloads(config),
+        )
+    return device, host
 
 
 def _embedding_parameters(config: PretrainConfig) -> int:
