@@ -41,6 +41,7 @@ def train(config: PretrainConfig, parts: Parts, stop: StopSignal) -> RunState:
     grad_accum_steps = config.batch.grad_accum_steps(parts.world.dp_world_size)
     tracker = open_tracker(config, parts, state)
     progress = Progress(config.total_steps, state.step)
+    parts.throughput.restart()  # what came before was no step
     try:
         while state.step < config.total_steps and not stop.requested():
             with parts.throughput.phase("data_wait"):
