@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts import storage
-from contracts.config import as_tree
+from contracts.config import Json, as_tree
 from contracts.errors import DataError
 from contracts.shards import ShardInfo
 from data_pipeline.config import DataConfig
-from data_pipeline.document_index import DocumentIndex, StoreFile
+from data_pipeline.document_index import INDEX_PATH, DocumentIndex, StoreFile
 from data_pipeline.ledger import unit_id
 from data_pipeline.plan import PlannedUnit, groups_of
 from data_pipeline.sources.protocol import READ
@@ -26,7 +26,12 @@ from data_pipeline.stages.publish import PublishTask, publish_unit
 from data_pipeline.stages.task import work_path
 from data_pipeline.stages.tokenizer import SampleTask, TokenizerTask, make_tokenizer, sample_unit
 from data_pipeline.stages.write import PASSES, WriteTask, write_group
-from data_pipeline.tokenization import TrainTokenizerConfig
+from data_pipeline.tokenization import (
+    ExistingTokenizerConfig,
+    TokenizerConfig,
+    TrainTokenizerConfig,
+    resolve_tokenizer,
+)
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,6 @@ class Mapped:
 
     planned: PlannedUnit
     counts: UnitCounts
-
-
-def make_documents(
-    config: DataConfig, planned: Sequence[PlannedUnit], stages: StageRunner
-) -> DocumentIndex:
-    """Read, filter, deduplicate and publish; the files of the document store."""
-    mapped = map_units(config, planned, stages)
-    require_readable(mapped, config.max_drop_rate)
-    dedup_id = find_all_duplicates(config, mapped, stages)
-    return publish_units(config, mapped, dedup_id, stages)
 
 
 def map_units(
@@ -102,12 +97,40 @@ def require_readable(mapped: Sequence[Mapped], max_drop_rate: float) -> None:
             )
 
 
+def dedup_identity(config: DataConfig, planned: Sequence[PlannedUnit]) -> str:
+    """Id of the dedup of these units; the stores it looks at count by what they hold now."""
+    against: list[Json] = []
+    for folder in config.dedup.against:
+        url = storage.join(folder, INDEX_PATH)
+        # A folder without a store is refused where its signatures are read.
+        against.append(storage.sha256_of(url) if storage.exists(url) else None)
+    map_ids: list[Json] = [unit.map_id for unit in planned]
+    held: list[Json] = [against] if against else []
+    return unit_id("dedup", as_tree(config.dedup), map_ids, *held)
+
+
+def publish_identity(planned: PlannedUnit, dedup_id: str) -> str:
+    """Id under which a unit's kept documents stand in the store."""
+    return unit_id("publish", planned.map_id, dedup_id, planned.ordinal)
+
+
+def tokenizer_identity(config: TokenizerConfig) -> Json:
+    """What decides about the tokenizer beside the text: its section, and an existing model's bytes.
+
+    Raises:
+        DataError: an existing model is missing or cannot be used.
+    """
+    if isinstance(config, ExistingTokenizerConfig):
+        return [as_tree(config), resolve_tokenizer(config).spec.sha256]
+    return as_tree(config)
+
+
 def find_all_duplicates(config: DataConfig, mapped: Sequence[Mapped], stages: StageRunner) -> str:
     """Stage `dedup`: compare all signatures; the id under which the duplicates stand."""
     map_ids = tuple(item.planned.map_id for item in mapped)
     task = DedupTask(
         output_dir=config.output_dir,
-        unit_id=unit_id("dedup", as_tree(config.dedup), list(map_ids)),
+        unit_id=dedup_identity(config, [item.planned for item in mapped]),
         map_ids=map_ids,
         dedup=config.dedup,
         num_bytes=sum(item.counts.text_bytes for item in mapped),
@@ -123,7 +146,7 @@ def publish_units(
     tasks = [
         PublishTask(
             output_dir=config.output_dir,
-            unit_id=unit_id("publish", item.planned.map_id, dedup_id, item.planned.ordinal),
+            unit_id=publish_identity(item.planned, dedup_id),
             map_id=item.planned.map_id,
             dedup_id=dedup_id,
             source=item.planned.unit.source,
@@ -138,7 +161,7 @@ def publish_units(
         _store_file(item, task, UnitCounts.from_json(result))
         for item, task, result in zip(mapped, tasks, results, strict=True)
     ]
-    return DocumentIndex(tuple(files), where=config.output_dir)
+    return DocumentIndex(tuple(files), config.documents_sha256, where=config.output_dir)
 
 
 def _store_file(item: Mapped, task: PublishTask, published: UnitCounts) -> StoreFile:
@@ -192,7 +215,7 @@ def make_tokenizer_model(config: DataConfig, index: DocumentIndex, stages: Stage
         sample_ids = [task.unit_id for task in tasks]
     task = TokenizerTask(
         output_dir=config.output_dir,
-        unit_id=unit_id("tokenizer", as_tree(tokenizer), list(sample_ids)),
+        unit_id=unit_id("tokenizer", tokenizer_identity(tokenizer), list(sample_ids)),
         sample_ids=tuple(sample_ids),
         tokenizer=tokenizer,
         num_bytes=1,

@@ -20,6 +20,8 @@ WITHOUT_INFLUENCE = frozenset(
     {"output_dir", "runner", "tracking", "report", "start_from", "documents_dir"}
 )
 """Sections that change nothing in the data."""
+OF_THE_DOCUMENTS = ("sources", "extractor", "filters", "dedup")
+"""Sections that decide which documents a store holds."""
 
 
 class DataConfig(Config):
@@ -89,3 +91,9 @@ class DataConfig(Config):
         """Identity of the config as far as it changes the data."""
         tree = as_tree(self)
         return fingerprint({k: v for k, v in tree.items() if k not in WITHOUT_INFLUENCE})
+
+    @property
+    def documents_sha256(self) -> str:
+        """Identity of the sections that decide about the document store."""
+        tree = as_tree(self)
+        return fingerprint({name: tree[name] for name in OF_THE_DOCUMENTS})

@@ -11,7 +11,7 @@ from contracts import storage
 from contracts.errors import DataError
 
 INDEX_PATH = "documents/index.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class DocumentIndex:
     """The files of a store in the order of the plan."""
 
     files: tuple[StoreFile, ...]
+    config_sha256: str
+    """`DataConfig.documents_sha256` of the job that made the store."""
     where: str = ""
     """Output folder it was read from; not written."""
 
@@ -66,7 +68,11 @@ class DocumentIndex:
 
 def write_index(index: DocumentIndex, output_dir: str) -> None:
     """Commit the index of a store whose files stand."""
-    tree = {"schema_version": SCHEMA_VERSION, "files": [asdict(file) for file in index.files]}
+    tree = {
+        "schema_version": SCHEMA_VERSION,
+        "config_sha256": index.config_sha256,
+        "files": [asdict(file) for file in index.files],
+    }
     data = (json.dumps(tree, indent=1, ensure_ascii=False) + "\n").encode()
     url = storage.join(output_dir, INDEX_PATH)
     if not storage.exists(url) or storage.read_bytes(url) != data:
@@ -90,14 +96,15 @@ def read_index(output_dir: str) -> DocumentIndex:
         if tree["schema_version"] != SCHEMA_VERSION:
             raise DataError(
                 f"{url}: schema_version is {tree['schema_version']!r}, this program reads "
-                f"{SCHEMA_VERSION}; make the store again"
+                f"{SCHEMA_VERSION}; make the store again with from=sources"
             )
         files = [
             StoreFile(**{**file, "drops_paths": tuple(file["drops_paths"])})
             for file in tree["files"]
         ]
+        config_sha256 = str(tree["config_sha256"])
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{url} is not the index of a document store: {error}; make the store again"
         ) from error
-    return DocumentIndex(tuple(files), where=output_dir)
+    return DocumentIndex(tuple(files), config_sha256, where=output_dir)

@@ -12,21 +12,31 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from contracts import storage
-from contracts.config import Json, as_tree, to_yaml
+from contracts.config import as_tree, to_yaml
+from contracts.errors import ConfigError
 from contracts.shards import MANIFEST_NAME
 from contracts.tokenizer import MODEL_NAME, load_tokenizer, save_tokenizer
 from contracts.tracking import Tracker, build_tracker, flattened
 from data_pipeline.chain import (
     WrittenGroup,
+    dedup_identity,
     find_all_duplicates,
     make_tokenizer_model,
     map_units,
+    publish_identity,
     publish_units,
     require_readable,
+    tokenizer_identity,
     write_groups,
 )
 from data_pipeline.config import DataConfig
-from data_pipeline.document_index import INDEX_PATH, DocumentIndex, read_index, write_index
+from data_pipeline.document_index import (
+    INDEX_PATH,
+    SCHEMA_VERSION,
+    DocumentIndex,
+    read_index,
+    write_index,
+)
 from data_pipeline.filters import FilterChain
 from data_pipeline.job_report import Finished, report_data, report_metrics, throughput_metrics
 from data_pipeline.ledger import Ledger, job_lock, remove_other_files, sweep_leftovers, unit_id
@@ -73,7 +83,7 @@ def run_job(config: DataConfig) -> JobResult:
             logger.info("removed %d half-written files of tasks that were killed", swept)
         ledger = Ledger(config.output_dir)
         inputs = planned_inputs(config)
-        job_id = unit_id("job", config.data_sha256, inputs.identity)
+        job_id = job_identity(config, inputs)
         if ledger.find("job", job_id) is not None:
             logger.info("job=%s is finished in %s: nothing to do", job_id, config.output_dir)
             return JobResult(config.output_dir, None, None)
@@ -91,19 +101,47 @@ class Inputs:
     index: DocumentIndex | None
     """The store, when the job starts from documents."""
 
-    @property
-    def identity(self) -> Json:
-        """Names of everything that goes in."""
-        if self.index is not None:
-            return [file.unit_id for file in self.index.files]
-        return [unit.map_id for unit in self.units]
-
 
 def planned_inputs(config: DataConfig) -> Inputs:
-    """List the sources, or read the index of the store that the job starts from."""
-    if config.start_from == "documents":
-        return Inputs((), read_index(config.documents_dir or config.output_dir))
-    return Inputs(tuple(plan_units(config)), None)
+    """List the sources, or read the index of the store that the job starts from.
+
+    Raises:
+        ConfigError: the store was made by other sections than this config has.
+        DataError: there is nothing to read.
+    """
+    if config.start_from == "sources":
+        return Inputs(tuple(plan_units(config)), None)
+    folder = config.documents_dir or config.output_dir
+    index = read_index(folder)
+    if index.config_sha256 != config.documents_sha256:
+        raise ConfigError(
+            f"from=documents: the store in {folder} was made with other sources, extractor, "
+            f"filters or dedup (sha256 over these sections: {index.config_sha256}) than this "
+            f"config has ({config.documents_sha256}); set them as {folder}/{CONFIG_PATH} has "
+            "them, or run with from=sources"
+        )
+    return Inputs((), index)
+
+
+def job_identity(config: DataConfig, inputs: Inputs) -> str:
+    """Name of the job by all that decides about its outputs.
+
+    A job over a store in its own folder has the name of the job that made the store.
+    """
+    if inputs.index is not None:
+        store_ids = [file.unit_id for file in inputs.index.files]
+        has_store = config.documents_dir in {None, config.output_dir}
+    else:
+        dedup_id = dedup_identity(config, inputs.units)
+        store_ids = [publish_identity(unit, dedup_id) for unit in inputs.units]
+        has_store = True
+    return unit_id(
+        "job",
+        config.data_sha256,
+        tokenizer_identity(config.tokenizer),
+        list(store_ids),
+        SCHEMA_VERSION if has_store else None,
+    )
 
 
 def make_dataset(
@@ -121,7 +159,7 @@ def make_dataset(
         report = report_data(config, finished, stages)
         write_report(report, config.output_dir)
         log_report(report, stages, tracker, config.output_dir)
-    outputs = final_outputs(finished)
+    outputs = final_outputs(finished, config.output_dir)
     ledger.commit("job", job_id, outputs=outputs, result={"num_kept": report.num_kept})
     ledger.forget("job", keep={job_id})
     stages.forget_others()
@@ -174,11 +212,15 @@ def commit(
     return Finished(index, manifests, spec, facts)
 
 
-def final_outputs(finished: Finished) -> list[str]:
+def final_outputs(finished: Finished, output_dir: str) -> list[str]:
     """All files that a finished job consists of, relative to its folder."""
     paths = [f"{TOKENIZER_FOLDER}/{MODEL_NAME}", JSON_NAME, PAGE_NAME]
     for split, manifest in finished.manifests.items():
         paths += [*final_paths(manifest), f"{split}/{MANIFEST_NAME}"]
+    index = finished.index
+    if index.where == output_dir:
+        files = [path for file in index.files for path in (file.path, file.signatures_path)]
+        paths += [INDEX_PATH, *files]
     return paths
 
 
@@ -221,9 +263,8 @@ def log_report(report: ReportData, stages: StageRunner, tracker: Tracker, output
     """The job's figures and pages to the tracker."""
     tracker.log_metrics(0, report_metrics(report) | throughput_metrics(stages.reports))
     tracker.log_text(report.config_yaml, CONFIG_PATH)
-    if storage.is_local(output_dir):
-        for name in (JSON_NAME, PAGE_NAME):
-            tracker.log_artifact(str(storage.local_path(storage.join(output_dir, name))))
+    for name in (JSON_NAME, PAGE_NAME):
+        tracker.log_text(storage.read_bytes(storage.join(output_dir, name)).decode(), name)
 
 
 def code_version() -> str:

@@ -10,6 +10,7 @@ import errno
 import logging
 import multiprocessing
 import os
+import platform
 import signal
 import threading
 import time
@@ -23,7 +24,7 @@ from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from contracts.config import Config
-from contracts.errors import LaunchError
+from contracts.errors import DataError, LaunchError
 from contracts.logs import configure_logging
 
 logger = logging.getLogger(__name__)
@@ -345,9 +346,18 @@ class RayRunner:
 def _run_in_folder(
     folder: str, function: Callable[[ArgumentT], ResultT], argument: ArgumentT
 ) -> ResultT:
-    """Run a task where the job was started, so that relative paths mean the same there."""
-    if Path(folder).is_dir():
-        os.chdir(folder)
+    """Run a task where the job was started, so that relative paths mean the same there.
+
+    Raises:
+        DataError: this node has no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise DataError(
+            f"{folder}, where the job was started, is not a folder of node {platform.node()}: "
+            "give output_dir and files as paths all nodes reach (absolute, or URLs), and start "
+            "the job in a folder that all nodes have, such as /tmp"
+        )
+    os.chdir(folder)
     return function(argument)
 
 

@@ -1,6 +1,7 @@
 """Map: one work unit of a source becomes documents, signatures and drops."""
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,8 +9,15 @@ from contracts import storage
 from contracts.errors import DataError
 from data_pipeline import dedup
 from data_pipeline.dedup import DedupConfig
-from data_pipeline.documents import StoredDocument, StoredDrop, document_writer, drop_writer
+from data_pipeline.documents import (
+    TEXT_SAMPLE_CHARACTERS,
+    StoredDocument,
+    StoredDrop,
+    document_writer,
+    drop_writer,
+)
 from data_pipeline.extract import ExtractorConfig, build_extractor
+from data_pipeline.extract.charset import charset_of, decoded
 from data_pipeline.filters import FilterChain, FilterConfig
 from data_pipeline.progress import ProgressFile
 from data_pipeline.records import Document, Drop, Origin, RawRecord, WorkUnit, make_doc_id
@@ -19,6 +27,8 @@ from data_pipeline.stages.counting import Counting
 from data_pipeline.stages.task import Outcome, work_path
 
 logger = logging.getLogger(__name__)
+
+_IS_TEXT = re.compile(r"text/|application/(?:.*\+)?xml\b")
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ def map_unit(task: MapTask, progress: ProgressFile) -> Outcome:
                 drop = _placed(found, record)
                 counting.dropped(drop)
                 if not drop.reason.startswith(RECORD_TYPE):  # counted; nothing in them to keep
-                    drops.add(StoredDrop(drop))
+                    drops.add(StoredDrop(drop, _text_sample(record)))
                 continue
             judgement = chain.judge(found)
             document, verdict = judgement.document, judgement.verdict
@@ -104,6 +114,16 @@ def _bytes_read(record: RawRecord | Drop, unit: WorkUnit) -> int:
     if origin is None or not origin.length:
         return 0
     return max(0, min(origin.offset + origin.length - unit.start, unit.size_bytes))
+
+
+def _text_sample(record: RawRecord | Drop) -> str:
+    """The beginning of a page as it came, for a drop that shows why nothing was extracted."""
+    if isinstance(record, Drop) or not _IS_TEXT.match(record.media_type):
+        return ""
+    charset = charset_of(record.payload, record.charset)
+    # No character takes more than four bytes.
+    head = decoded(record.payload[: 4 * (TEXT_SAMPLE_CHARACTERS + 1)], charset)
+    return head[:TEXT_SAMPLE_CHARACTERS]
 
 
 def _placed(drop: Drop, record: RawRecord | Drop) -> Drop:

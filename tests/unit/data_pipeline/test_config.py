@@ -7,6 +7,7 @@ import pytest
 from contracts.config import load_config, to_yaml
 from contracts.errors import ConfigError
 from data_pipeline.config import DataConfig
+from data_pipeline.sources.common_crawl import CommonCrawlConfig
 from tests.data_job import ROOT, write_config
 
 CONFIGS = sorted((ROOT / "configs" / "data").glob("*.yaml"))
@@ -25,6 +26,16 @@ def test_each_config_of_the_house_loads_and_comes_back_from_what_a_job_writes(
     written = tmp_path / "config.yaml"
     written.write_text(to_yaml(config))
     assert load_config(DataConfig, written) == config
+
+
+def test_a_share_of_the_crawl_is_taken_as_the_config_of_the_house_says() -> None:
+    file = ROOT / "configs" / "data" / "common_crawl.yaml"
+    line = next(line for line in file.read_text().splitlines() if "crawl.fraction=" in line)
+    overrides = [word for word in line.split() if word.startswith("sources.")]
+    [source] = load_config(DataConfig, file, overrides).sources
+    assert isinstance(source, CommonCrawlConfig)
+    assert source.crawl is not None
+    assert (source.crawl.first, source.crawl.fraction) == (None, 0.01)
 
 
 def test_from_is_the_name_of_start_from(path: Path) -> None:

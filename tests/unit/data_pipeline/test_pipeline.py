@@ -1,6 +1,7 @@
 """The data job through its doors: what a run leaves behind, what a rerun does, what is refused."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import webdataset
 
 from contracts.config import load_config
-from contracts.errors import DataError
+from contracts.errors import ConfigError, DataError
 from contracts.shard_reader import ShardReader
 from contracts.shards import read_manifest, verify_shard
 from contracts.tokenizer import load_tokenizer
@@ -19,8 +20,12 @@ from data_pipeline.config import DataConfig
 from data_pipeline.document_index import read_index
 from data_pipeline.documents import read_documents, read_drops
 from data_pipeline.manifests import counts_of, place, require_all_bytes, require_evaluation
-from data_pipeline.pipeline import run_job
+from data_pipeline.pipeline import job_identity, planned_inputs, run_job
+from data_pipeline.progress import ProgressFile
+from data_pipeline.sources.warc_writer import write_pages
+from data_pipeline.stages.map import MapTask, map_unit
 from tests.data_job import shard_hashes, write_config, write_input
+from tests.datasets import make_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -110,11 +115,114 @@ def test_from_documents_gives_the_same_bytes_without_the_sources(
         "from=documents",
         f"documents_dir={output_of(path)}",
         f"output_dir={tmp_path / 'out'}",
-        "sources.web.files=[/nowhere/*.jsonl]",
     ]
-    run_job(load_config(DataConfig, path, overrides))
+    away = (path.parent / "in").rename(path.parent / "away")
+    try:
+        run_job(load_config(DataConfig, path, overrides))
+    finally:
+        away.rename(path.parent / "in")
     assert shard_hashes(tmp_path / "out") == shard_hashes(output_of(path))
     assert not (tmp_path / "out" / "documents").exists()
+
+
+@pytest.mark.parametrize(
+    "override", ["filters.length.min_words=3", "dedup.exact=false", "sources.web.files=[/other]"]
+)
+def test_from_documents_refuses_a_store_made_by_other_sections(path: Path, override: str) -> None:
+    config = load_config(DataConfig, path)
+    changed = load_config(DataConfig, path, ["from=documents", override])
+    both = rf"{config.documents_sha256}.*{changed.documents_sha256}.*from=sources"
+    with pytest.raises(ConfigError, match=both):
+        run_job(changed)
+
+
+def test_a_job_from_documents_in_the_same_folder_is_the_same_job(tmp_path: Path) -> None:
+    write_input(tmp_path / "in", num_files=1)
+    path = write_config(tmp_path / "j.yaml", folder=tmp_path / "in", output_dir=tmp_path / "out")
+    run_job(load_config(DataConfig, path))
+    assert run_job(load_config(DataConfig, path, ["from=documents"])).report is None
+    other = "shards.seq_len=32"
+    assert run_job(load_config(DataConfig, path, ["from=documents", other])).report is not None
+    assert run_job(load_config(DataConfig, path, [other])).report is None
+
+
+def test_a_finished_job_whose_documents_are_gone_makes_them_again(tmp_path: Path) -> None:
+    write_input(tmp_path / "in", num_files=1)
+    path = write_config(tmp_path / "j.yaml", folder=tmp_path / "in", output_dir=tmp_path / "out")
+    run_job(load_config(DataConfig, path))
+    before = shard_hashes(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "documents")
+    assert run_job(load_config(DataConfig, path)).report is not None
+    assert read_index(str(tmp_path / "out")).files
+    assert shard_hashes(tmp_path / "out") == before
+
+
+def test_another_model_under_the_same_path_is_another_job(path: Path, tmp_path: Path) -> None:
+    model = tmp_path / "my.model"
+    made = output_of(path) / "tokenizer" / "tokenizer.model"
+    model.write_bytes(made.read_bytes())
+    overrides = [
+        "from=documents",
+        f"documents_dir={output_of(path)}",
+        f"output_dir={tmp_path / 'out'}",
+        f"tokenizer={{kind: existing, path: {model}}}",
+    ]
+    config = load_config(DataConfig, path, overrides)
+    assert run_job(config).report is not None
+    assert run_job(config).report is None
+    model.write_bytes(make_tokenizer().model)
+    assert run_job(config).report is not None
+    found = read_manifest(str(tmp_path / "out" / "train")).tokenizer.sha256
+    assert found == make_tokenizer().spec.sha256
+
+
+def test_an_earlier_store_that_grew_is_looked_at_again(path: Path, tmp_path: Path) -> None:
+    earlier = tmp_path / "earlier"
+    shutil.copytree(output_of(path) / "signatures", earlier / "signatures")
+    (earlier / "documents").mkdir()
+    (earlier / "documents" / "index.json").write_text("{}")
+    config = load_config(DataConfig, path, [f"dedup.against=[{earlier}]"])
+    inputs = planned_inputs(config)
+    before = job_identity(config, inputs)
+    assert job_identity(config, inputs) == before
+    (earlier / "documents" / "index.json").write_text('{"files": []}')
+    assert job_identity(config, inputs) != before
+
+
+def test_what_nothing_was_extracted_from_is_shown_as_it_came(tmp_path: Path) -> None:
+    write_input(tmp_path / "in", num_files=1)
+    body = "<html><body><script>" + "caf\u00e9 " * 1000 + "</script></body></html>"
+    with (tmp_path / "pages.warc.gz").open("wb") as stream:
+        write_pages(stream, [("https://example.org/empty", body.encode())], isbn="pages")
+    source = f"{{kind: common_crawl, name: pages, files: [{tmp_path}/pages.warc.gz]}}"
+    path = write_config(tmp_path / "j.yaml", folder=tmp_path / "in", output_dir=tmp_path / "out")
+    config = load_config(DataConfig, path, [f"sources=[{source}]"])
+    [planned] = planned_inputs(config).units
+    task = MapTask(
+        output_dir=config.output_dir,
+        unit_id=planned.map_id,
+        unit=planned.unit,
+        source=planned.source,
+        extractor=config.extractor,
+        filters=config.filters,
+        dedup=config.dedup,
+    )
+    outcome = map_unit(task, ProgressFile(config.output_dir, task.unit_id))
+    drops = next(name for name in outcome.outputs if "drops" in name)
+    [stored] = read_drops(f"{config.output_dir}/{drops}")
+    assert stored.drop.stage == "extract"
+    assert stored.text_sample == body[:2000]
+
+
+def test_the_report_is_logged_as_text_wherever_the_output_stands(tmp_path: Path) -> None:
+    write_input(tmp_path / "in", num_files=1)
+    path = write_config(tmp_path / "j.yaml", folder=tmp_path / "in", output_dir=tmp_path / "out")
+    run_job(load_config(DataConfig, path, ["tracking={kind: jsonl}"]))
+    journal = (tmp_path / "out" / "tracking.jsonl").read_text()
+    entries = [json.loads(line) for line in journal.splitlines()]
+    names = {entry["name"] for entry in entries if entry["event"] == "text"}
+    assert names == {"config.yaml", "report.json", "report.html"}
+    assert all(entry["event"] != "artifact" for entry in entries)
 
 
 def test_a_changed_section_redoes_only_the_stages_it_concerns(tmp_path: Path) -> None:

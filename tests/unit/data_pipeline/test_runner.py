@@ -9,7 +9,13 @@ from typing import TypeVar
 import pytest
 
 from contracts.errors import DataError, LaunchError
-from data_pipeline.runner import LocalRunnerConfig, RetryConfig, Runner, is_transient
+from data_pipeline.runner import (
+    LocalRunnerConfig,
+    RetryConfig,
+    Runner,
+    _run_in_folder,
+    is_transient,
+)
 
 ArgumentT = TypeVar("ArgumentT")
 QUICK = RetryConfig(max_attempts=3, backoff_seconds=0.0)
@@ -86,6 +92,13 @@ def test_the_last_try_fails_loudly(tmp_path: Path) -> None:
 def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     runner = LocalRunnerConfig(num_workers=2, retry=QUICK).build()
     assert results(runner, dies_once, [str(tmp_path)] * 3) == [1, 1, 1]
+
+
+def test_a_node_without_the_folder_of_the_job_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"nowhere, where the job was started.*output_dir and files"
+    ):
+        _run_in_folder(str(tmp_path / "nowhere"), square, 2)
 
 
 def test_a_full_disk_is_not_tried_again() -> None:
