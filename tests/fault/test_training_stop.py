@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,8 @@ from tests.ranks import ROOT, rank_environment, run_ranks, start_ranks
 from tests.training_runs import kill_all, make_tree, series, wait_for_steps, write_config
 
 ENDLESS = 1_000_000
+STOP_SECONDS = 30
+"""After a signal; DeepSpeed's launcher then kills the ranks."""
 
 
 def endless_tree(folder: Path) -> dict[str, Json]:
@@ -26,6 +29,13 @@ def endless_tree(folder: Path) -> dict[str, Json]:
         "schedule": {"kind": "constant"},
         "save_every_steps": None,
     }
+
+
+def wait_for_note(output_dir: Path, *, signalled: float) -> None:
+    """An error if the note of a stop does not stand in time."""
+    while not (output_dir / "STOPPED.json").exists():
+        assert time.monotonic() - signalled < STOP_SECONDS, f"no STOPPED.json in {STOP_SECONDS} s"
+        time.sleep(0.05)
 
 
 def stopped_step(output_dir: Path) -> int:
@@ -47,10 +57,12 @@ def test_signal_to_one_rank_stops_all_and_the_run_goes_on(tmp_path: Path) -> Non
         wait_for_steps(processes, output_dir, 2)
         for _ in range(3):
             os.kill(processes[1].pid, signal.SIGTERM)
+        wait_for_note(output_dir, signalled=time.monotonic())
         outputs = [process.communicate(timeout=120)[0] for process in processes]
     finally:
         kill_all(processes)
     assert [process.returncode for process in processes] == [EXIT_STOPPED] * 2, outputs
+    assert "Traceback" not in "".join(outputs), outputs
     step = stopped_step(output_dir)
 
     output = run_ranks([*arguments, f"total_steps={step + 2}"], 2)
@@ -59,9 +71,15 @@ def test_signal_to_one_rank_stops_all_and_the_run_goes_on(tmp_path: Path) -> Non
     assert not (output_dir / "STOPPED.json").exists()
 
 
-@pytest.mark.parametrize("target", ["command", "launcher of the machine"])
+@pytest.mark.parametrize(
+    ("depth", "code"),
+    [
+        pytest.param(0, -signal.SIGTERM, id="command"),  # has no handler; its launcher goes on
+        pytest.param(1, 1, id="launcher of the machine"),  # DeepSpeed's code for a signal
+    ],
+)
 def test_signal_above_the_ranks_leaves_a_checkpoint_and_the_note(
-    tmp_path: Path, target: str
+    tmp_path: Path, depth: int, code: int
 ) -> None:
     config = write_config(tmp_path, endless_tree(tmp_path))
     process = subprocess.Popen(
@@ -78,12 +96,17 @@ def test_signal_above_the_ranks_leaves_a_checkpoint_and_the_note(
     )
     try:
         wait_for_steps([process], tmp_path / "run", 2)
-        command = psutil.Process(process.pid)
-        signalled = command if target == "command" else command.children()[0]
+        signalled = psutil.Process(process.pid)
+        for _ in range(depth):
+            signalled = signalled.children()[-1]
         signalled.send_signal(signal.SIGTERM)
         signalled.send_signal(signal.SIGTERM)
+        wait_for_note(tmp_path / "run", signalled=time.monotonic())
         output = process.communicate(timeout=120)[0]  # ends when the last rank has
     finally:
         kill_all([process])
-    assert process.returncode != 0, output  # the launcher's own code says nothing of the stop
+    assert process.returncode == code, output
+    assert "Traceback" not in output, output
+    reports = f"exits with return code = {EXIT_STOPPED}" in output  # the launcher, of a rank
+    assert reports == (depth != 1), output
     stopped_step(tmp_path / "run")
