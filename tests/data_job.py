@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contracts.storage import sha256_of
+from data_pipeline.sources.warc_writer import write_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = (
@@ -49,6 +50,22 @@ def write_input(folder: Path, *, num_files: int = 4, num_documents: int = 30) ->
                 text = SHARED_TEXT
             lines.append(json.dumps({"id": f"{name}-{number}", "text": text}))
         (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def write_crawl(folder: Path, *, num_files: int = 4, num_documents: int = 30) -> None:
+    """WARC files of pages, `crawl-*.warc.gz`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = random.Random(11)
+    words = WORDS.split()
+    for file in range(num_files):
+        pages = []
+        for number in range(num_documents):
+            texts = [" ".join(chosen.choices(words, k=60)) for _ in range(chosen.randint(1, 5))]
+            body = "".join(f"<p>{text}.</p>" for text in texts)
+            page = f"<html><body><article><h1>Page {number}</h1>{body}</article></body></html>"
+            pages.append((f"https://example.org/{file}/{number}", page.encode()))
+        with (folder / f"crawl-{file:02d}.warc.gz").open("wb") as stream:
+            write_pages(stream, pages, isbn=f"crawl-{file}")
 
 
 def write_config(path: Path, *, folder: Path, output_dir: Path) -> Path:

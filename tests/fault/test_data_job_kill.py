@@ -1,6 +1,8 @@
 """A data job that is killed goes on where it was, and ends with the same bytes."""
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -9,17 +11,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.data_job import ROOT, command, run_verb, shard_hashes, write_config, write_input
+from tests.data_job import (
+    ROOT,
+    command,
+    run_verb,
+    shard_hashes,
+    write_config,
+    write_crawl,
+    write_input,
+)
 
 NUM_FILES = 10
+NUM_TRIES = 5
+"""Kills until one falls between the first byte of a shard and its last."""
 RAY = "runner={kind: ray, num_workers: 2}"
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("input")
-    write_input(folder / "in", num_files=NUM_FILES)
-    return write_config(folder / "job.yaml", folder=folder / "in", output_dir=folder / "unused")
+    write_input(folder / "in", num_files=0)
+    write_crawl(folder / "in", num_files=NUM_FILES)
+    path = write_config(folder / "job.yaml", folder=folder / "in", output_dir=folder / "unused")
+    text = path.read_text().replace("web-*.jsonl", "crawl-*.warc.gz")
+    path.write_text(text.replace("kind: jsonl, name: web", "kind: common_crawl, name: web"))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +90,32 @@ def test_killed_three_times_it_ends_with_the_same_shards(
     done = run_verb("run", config, *overrides)
     assert done.returncode == 0, done.stderr
     assert f"stage=map units={num_mapped} done_before={num_mapped}" in done.stderr
+    assert shard_hashes(output_dir) == undisturbed
+    assert list(output_dir.rglob("*.partial")) == []
+
+
+def test_killed_in_the_middle_of_a_shard_it_ends_with_the_same_shards(
+    config: Path, undisturbed: dict[str, str], tmp_path: Path
+) -> None:
+    output_dir = tmp_path / "out"
+    overrides = (f"output_dir={output_dir}",)
+
+    def is_half_written() -> bool:
+        for path in (output_dir / "work" / "write").glob(".*.tar.*.partial"):
+            with contextlib.suppress(FileNotFoundError):  # just renamed: whole now
+                if path.stat().st_size > 0:
+                    return True
+        return False
+
+    for _ in range(NUM_TRIES):
+        kill_when(is_half_written, command("run", config, *overrides))
+        if is_half_written():
+            break
+        shutil.rmtree(output_dir / "ledger" / "write", ignore_errors=True)  # ended in between
+    assert is_half_written()
+    done = run_verb("run", config, *overrides)
+    assert done.returncode == 0, done.stderr
+    assert "removed" in done.stderr
     assert shard_hashes(output_dir) == undisturbed
     assert list(output_dir.rglob("*.partial")) == []
 
