@@ -22,7 +22,7 @@ class Origin:
     """Where a record's bytes stand."""
 
     path: str
-    """File as the plan names it: a URL, or for a crawl the path in its listing."""
+    """File as the plan names it: the path below its glob's folder, or in the crawl's listing."""
     offset: int
     """Byte offset of the record in the file (of its gzip member in a compressed WARC); the line or
     row number where the format has no byte offsets."""

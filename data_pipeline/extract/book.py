@@ -68,6 +68,8 @@ def _walk(root: etree._Element) -> Iterator[tuple[str, etree._Element]]:
 
 
 def _is_skipped(element: etree._Element) -> bool:
+    if not isinstance(element.tag, str):  # an entity that nothing declares
+        return False
     name = etree.QName(element).localname
     kinds = str(element.get(OPS_TYPE, "")).split()
     return name in SKIPPED or not NOTE_MARKS.isdisjoint(kinds)

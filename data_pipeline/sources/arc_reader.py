@@ -7,11 +7,11 @@ is one unit: records are found by their lengths alone.
 
 import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from typing import IO, cast
 
 from data_pipeline.sources.gzip_frames import GZIP_MAGIC
+from data_pipeline.sources.read_errors import BROKEN
 from data_pipeline.sources.warc_reader import WarcItem
 
 _LINE = re.compile(rb"([a-zA-Z][a-zA-Z0-9+.-]*:.*) (\S+) (\d{12,18}) (\S+) (\S+)\s*\Z")
@@ -40,7 +40,7 @@ def arc_items(
                 yield WarcItem(at, 0, damage="junk_between_records", detail=_shown(line))
                 lost = True
             at = body.tell()
-    except (OSError, EOFError, zlib.error) as error:
+    except BROKEN as error:
         yield WarcItem(at, 0, damage="gzip_corrupt", detail=str(error))
 
 

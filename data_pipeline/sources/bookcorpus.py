@@ -21,7 +21,11 @@ from contracts.errors import ConfigError, DataError
 from data_pipeline.records import Drop, Origin, RawRecord, WorkUnit
 from data_pipeline.sources.book_matter import strip_matter
 from data_pipeline.sources.epub import read_epub
-from data_pipeline.sources.input_files import files_matching, units_of_file
+from data_pipeline.sources.input_files import (
+    files_matching,
+    require_own_paths,
+    units_of_file,
+)
 from data_pipeline.sources.protocol import NamedSourceConfig, read_drop
 from data_pipeline.sources.sentence_lines import documents_of_lines
 
@@ -74,15 +78,19 @@ class BookCorpus:
     def plan(self) -> list[WorkUnit]:
         """One unit a book; byte ranges of sentence files."""
         units = []
-        for url in self._urls():
+        for url, path in self._paths().items():
             is_sentences = SENTENCE_FILE.match(posixpath.basename(url))
             size = self._config.unit_bytes if is_sentences else None
-            units += units_of_file(self.name, url, url, size)
+            units += units_of_file(self.name, url, path, size)
         return units
 
-    def _urls(self) -> list[str]:
+    def _paths(self) -> dict[str, str]:
+        """URL -> path of each book: below its glob's folder, or as the manifest names it."""
         if self._config.manifest is not None:
-            return list(self._manifest())
+            folder = posixpath.dirname(self._config.manifest)
+            paths = {url: _manifest_path(url, folder) for url in self._manifest()}
+            require_own_paths(paths, where=f"source {self.name}")
+            return paths
         patterns = []
         for pattern in self._config.files:
             is_folder = not any(c in pattern for c in "*?[") and not storage.list_files(pattern)
@@ -120,8 +128,11 @@ class BookCorpus:
             yield from self._sentences(unit)
         elif name.endswith(".epub"):
             yield self._epub(unit)
-        else:
+        elif name.endswith(".txt"):
             yield self._text(unit)
+        else:
+            origin = Origin(unit.path, 0, unit.size_bytes)
+            yield read_drop(self.name, origin, "not_a_book", value=name, uri=unit.path)
 
     def _extra(self, unit: WorkUnit) -> dict[str, str]:
         """What the config and the manifest say of a book; stronger than the file's own words."""
@@ -131,9 +142,9 @@ class BookCorpus:
     def _record(
         self, unit: WorkUnit, payload: bytes, media_type: str, metadata: dict[str, str]
     ) -> RawRecord:
-        # The id is the file's name: a book that is moved to another folder stays the same document.
+        # The id is the path below the glob's folder: a folder that moves keeps its documents.
         return RawRecord(
-            record_id=posixpath.basename(unit.path),
+            record_id=unit.path,
             source=self.name,
             uri=unit.path,
             media_type=media_type,
@@ -164,11 +175,11 @@ class BookCorpus:
             return read_drop(
                 self.name, origin, "book_too_large", value=float(unit.size_bytes), uri=unit.path
             )
-        text = storage.read_bytes(unit.url).decode("utf-8-sig", errors="replace")
+        text, charset = _decoded(storage.read_bytes(unit.url))
         body, metadata = strip_matter(text.replace("\r\n", "\n").replace("\r", "\n"))
         if not body.strip():
             return read_drop(self.name, origin, "empty_book", uri=unit.path)
-        return self._record(unit, body.encode(), "text/plain", metadata)
+        return self._record(unit, body.encode(), "text/plain", metadata | charset)
 
     def _sentences(self, unit: WorkUnit) -> Iterator[RawRecord]:
         with storage.open_read(unit.url) as stream:
@@ -177,7 +188,7 @@ class BookCorpus:
             )
             for offset, data in pieces:
                 yield RawRecord(
-                    record_id=f"{posixpath.basename(unit.path)}:{offset}",
+                    record_id=f"{unit.path}:{offset}",
                     source=self.name,
                     uri=f"{unit.path}#{offset}",
                     media_type="text/plain",
@@ -186,3 +197,26 @@ class BookCorpus:
                     charset="utf-8",
                     metadata=self._extra(unit),
                 )
+
+
+def _manifest_path(url: str, folder: str) -> str:
+    """A book's path below the manifest's folder; its bare name where it lies elsewhere."""
+    inside = folder and url.startswith(f"{folder}/")
+    is_relative = inside or not (url.startswith("/") or "://" in url)
+    path = posixpath.normpath(url.removeprefix(f"{folder}/") if inside else url)
+    return path if is_relative and not path.startswith("..") else posixpath.basename(url)
+
+
+def _decoded(data: bytes) -> tuple[str, dict[str, str]]:
+    """A book's text, and as metadata its charset where it is not UTF-8.
+
+    What is neither sound UTF-8 nor Windows-1252 is UTF-8 with damage.
+    """
+    try:
+        return data.decode("utf-8-sig"), {}
+    except UnicodeDecodeError:
+        pass
+    try:
+        return data.decode("windows-1252"), {"charset": "windows-1252"}
+    except UnicodeDecodeError:
+        return data.decode("utf-8-sig", errors="replace"), {}

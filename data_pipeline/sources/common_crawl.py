@@ -7,7 +7,6 @@ HTML resources as pages, WET conversions as plain text, the rest as drops that s
 
 import gzip
 import hashlib
-import zlib
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -34,6 +33,7 @@ from data_pipeline.sources.protocol import (
     Source,
     read_drop,
 )
+from data_pipeline.sources.read_errors import BROKEN
 from data_pipeline.sources.warc_reader import (
     WarcItem,
     archive_kind,
@@ -84,7 +84,7 @@ class CrawlConfig(Config):
         listing = storage.join(self.root, "crawl-data", self.id, f"{self.subset}.paths.gz")
         try:
             lines = gzip.decompress(storage.read_bytes(listing)).decode("utf-8").split()
-        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        except (*BROKEN, UnicodeDecodeError) as error:
             raise DataError(
                 f"listing {listing} cannot be unpacked: {error}; fetch it again"
             ) from error
@@ -151,8 +151,8 @@ class CommonCrawl:
     def plan(self) -> list[WorkUnit]:
         crawl = self._config.crawl
         if crawl is None:
-            urls = files_matching(self._config.files, where=f"source {self.name}")
-            places = [(url, url) for url in urls]
+            found = files_matching(self._config.files, where=f"source {self.name}")
+            places = list(found.items())
         else:
             places = [(storage.join(crawl.root, path), path) for path in crawl.selected_paths()]
         return [
@@ -171,7 +171,8 @@ class CommonCrawl:
         with storage.open_read(unit.url) as stream:
             kind = archive_kind(stream, unit.url)
             if kind is None:
-                yield read_drop(self.name, Origin(unit.path, 0), "not_an_archive")
+                if unit.start == 0:  # once a file, not once a range
+                    yield read_drop(self.name, Origin(unit.path, 0), "not_an_archive")
                 return
             for item in READERS[kind](
                 stream, unit.start, unit.end, max_block_bytes=limit + HEAD_BYTES

@@ -5,11 +5,15 @@ its place in the guide, its name or its text says that it is a cover, title page
 colophon or licence. Scripts and entities of other files are never followed.
 """
 
+import lzma
 import posixpath
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html.entities import html5
 from typing import IO
 from urllib.parse import unquote
 
@@ -17,6 +21,7 @@ from lxml import etree
 
 from contracts.errors import DataError
 from data_pipeline.sources.book_matter import is_licence, is_matter_name, is_matter_type
+from data_pipeline.sources.read_errors import raise_outage
 
 OPF = "{http://www.idpf.org/2007/opf}"
 DC = "{http://purl.org/dc/elements/1.1/}"
@@ -26,6 +31,11 @@ GUIDE_MATTER = frozenset({"cover", "title-page", "toc", "copyright-page", "colop
 GUIDE_MATTER_PLUS = GUIDE_MATTER | {"index", "loi", "lot", "other.imprint"}
 MAX_PART_BYTES = 64 << 20
 """A chapter larger than this when inflated is a bomb, not a chapter."""
+ENTITY = re.compile(rb"&([A-Za-z][A-Za-z0-9]*);")
+XML_ENTITIES = frozenset({b"amp", b"lt", b"gt", b"quot", b"apos"})
+TORN = (zipfile.BadZipFile, etree.XMLSyntaxError, EOFError, OSError, RuntimeError, ValueError)
+UNPACKING = (zlib.error, lzma.LZMAError, struct.error)
+"""What the unpacking of a damaged member raises."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,14 @@ class Epub:
     """Names of the parts that are not the book itself."""
 
 
+def _numeric(found: re.Match[bytes]) -> bytes:
+    """HTML's named entity as numbers, which need no DTD; XML's own and unknown ones as they are."""
+    text = "" if found[1] in XML_ENTITIES else html5.get(f"{found[1].decode()};", "")
+    return "".join(f"&#{ord(char)};" for char in text).encode() or found[0]
+
+
 def _xml(data: bytes) -> etree._Element:
+    data = ENTITY.sub(_numeric, data)
     parser = etree.XMLParser(resolve_entities=False, no_network=True, recover=True, huge_tree=False)
     root = etree.fromstring(data, parser)
     if root is None:
@@ -54,11 +71,13 @@ def read_epub(stream: IO[bytes]) -> Epub:
     Raises:
         DataError: it is no EPUB, or a part is missing; without the file's name, which the caller
         knows.
+        OSError: the file could not be read just now.
     """
     try:
         with zipfile.ZipFile(stream) as archive:
             return _read(archive)
-    except (zipfile.BadZipFile, etree.XMLSyntaxError, EOFError, OSError, RuntimeError) as error:
+    except (*TORN, *UNPACKING) as error:
+        raise_outage(error)
         raise DataError(f"not a readable EPUB: {error}") from error
 
 

@@ -7,8 +7,9 @@ from typing import Literal
 from data_pipeline.records import Drop, Origin, RawRecord, WorkUnit
 from data_pipeline.sources.input_files import units_of_files
 from data_pipeline.sources.protocol import read_drop
+from data_pipeline.sources.read_errors import BROKEN
 from data_pipeline.sources.rows import RowsConfig, record_of_fields
-from data_pipeline.sources.text_lines import BROKEN, numbered_lines, open_inflated
+from data_pipeline.sources.text_lines import numbered_lines, open_inflated
 
 
 class JsonlConfig(RowsConfig):
@@ -49,10 +50,10 @@ class Jsonl:
                 yield read_drop(self.name, origin, "damaged_file", value=str(error), uri=unit.path)
 
     def _record(self, unit: WorkUnit, number: int, line: bytes) -> RawRecord | Drop:
-        origin = Origin(unit.path, number, len(line))
+        origin = Origin(unit.path, number)
         try:
             fields = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return read_drop(self.name, origin, "invalid_json", value=str(error))
         if not isinstance(fields, dict):
             return read_drop(self.name, origin, "not_an_object", value=type(fields).__name__)

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contracts import storage
-from contracts.errors import DataError
+from contracts.errors import ConfigError
 from data_pipeline.records import Drop, Origin, RawRecord, WorkUnit
 from data_pipeline.sources.input_files import units_of_files
 from data_pipeline.sources.protocol import read_drop
+from data_pipeline.sources.read_errors import raise_outage
 from data_pipeline.sources.rows import RowsConfig, record_of_fields
 
 BATCH_ROWS = 256
@@ -45,7 +46,7 @@ class Parquet:
         """Each row as a record, or why not; a file that cannot be read on is one drop.
 
         Raises:
-            DataError: the file has no column of that name.
+            ConfigError: the file has no column of that name.
         """
         row = 0
         with storage.open_read(unit.url) as stream:
@@ -57,13 +58,14 @@ class Parquet:
                         yield record_of_fields(self._config, fields, origin=Origin(unit.path, row))
                         row += 1
             except (pa.ArrowException, OSError) as error:
+                raise_outage(error)
                 origin = Origin(unit.path, row)
                 yield read_drop(self.name, origin, "damaged_file", value=str(error), uri=unit.path)
 
     def _columns(self, unit: WorkUnit, schema: pa.Schema) -> list[str]:
         config = self._config
         if config.text_field not in schema.names:
-            raise DataError(
+            raise ConfigError(
                 f"{unit.url} has no column {config.text_field!r}, "
                 f"it has: {', '.join(schema.names)}; "
                 f"set text_field of source {self.name}"

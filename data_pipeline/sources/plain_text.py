@@ -1,6 +1,5 @@
 """Plain text files: one document a file, whatever it holds."""
 
-import posixpath
 from collections.abc import Iterator
 from typing import Literal
 
@@ -9,7 +8,8 @@ from pydantic import Field, PositiveInt
 from data_pipeline.records import Drop, Origin, RawRecord, WorkUnit
 from data_pipeline.sources.input_files import units_of_files
 from data_pipeline.sources.protocol import NamedSourceConfig, read_drop
-from data_pipeline.sources.text_lines import BROKEN, open_inflated
+from data_pipeline.sources.read_errors import BROKEN
+from data_pipeline.sources.text_lines import open_inflated
 
 
 class PlainTextConfig(NamedSourceConfig):
@@ -57,7 +57,7 @@ class PlainText:
             yield read_drop(self.name, origin, "file_too_large", value=float(limit), uri=unit.path)
             return
         yield RawRecord(
-            record_id=posixpath.basename(unit.path),
+            record_id=unit.path,
             source=self.name,
             uri=unit.path,
             media_type="text/plain",

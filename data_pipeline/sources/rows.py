@@ -1,6 +1,5 @@
 """Rows of named fields, whatever the format: which field is the text, the name, the address."""
 
-import posixpath
 from collections.abc import Mapping
 
 from pydantic import Field
@@ -34,7 +33,7 @@ def record_of_fields(
         fields: values by name.
         origin: where they stand.
     """
-    place = f"{posixpath.basename(origin.path)}:{origin.offset}"
+    place = f"{origin.path}:{origin.offset}"
     text = fields.get(config.text_field)
     record_id = str(fields.get(config.id_field) or place) if config.id_field else place
     address = fields.get(config.uri_field) if config.uri_field else None

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import zlib
 from collections.abc import Iterator
 from typing import IO, cast
 
@@ -11,8 +10,6 @@ import zstandard
 from contracts import storage
 
 MAX_LINE_BYTES = 256 << 20
-BROKEN = (OSError, EOFError, zlib.error, zstandard.ZstdError)
-"""What a torn or damaged compressed stream raises while it is read."""
 
 
 def open_inflated(url: str) -> IO[bytes]:

@@ -13,6 +13,7 @@ from typing import IO, BinaryIO, Literal, cast
 from fastwarc.warc import ArchiveIterator, WarcRecord
 
 from data_pipeline.sources.gzip_frames import GZIP_MAGIC, Frame, Junk, frames, inflated_start
+from data_pipeline.sources.read_errors import raise_outage
 
 WARC_MARK = b"WARC/"
 ARC_MARK = b"filedesc:"
@@ -90,6 +91,7 @@ def _frame_items(frame: Frame, max_block_bytes: int) -> Iterator[WarcItem]:
             held = _item(record, frame.start, max_block_bytes)
             num_items += 1
     except OSError as problem:
+        raise_outage(problem)
         error = str(problem)
     frame.drain()
     length = frame.end - frame.start
@@ -170,6 +172,7 @@ def _records_from(stream: IO[bytes], begin: int, max_block_bytes: int) -> Iterat
             num_items += 1
             yield _item(record, record.stream_pos, max_block_bytes)
     except OSError as problem:
+        raise_outage(problem)
         yield WarcItem(begin, 0, damage="unreadable_record", detail=str(problem))
         return
     if num_items == 0:

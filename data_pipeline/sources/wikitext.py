@@ -7,7 +7,6 @@ know any more: it is kept as these five characters, removed with the blank befor
 whole line away.
 """
 
-import posixpath
 import re
 from collections.abc import Iterator
 from typing import Literal
@@ -59,7 +58,7 @@ class Wikitext:
         """Each article; text before the first heading is one without a title."""
         for offset, length, title, lines in _articles(unit.url):
             origin = Origin(unit.path, offset, length)
-            record_id = f"{posixpath.basename(unit.path)}:{offset}"
+            record_id = f"{unit.path}:{offset}"
             text = self._text(lines)
             if not text.strip():
                 if title is not None:

@@ -187,3 +187,54 @@ def test_real_books_are_the_same_in_both_forms(shared_data: Path) -> None:
         assert book.metadata["author"] == by_title[book.metadata["title"]].metadata["author"]
         assert "Standard Ebooks" not in book.text
         assert "Uncopyright" not in by_title[book.metadata["title"]].text
+
+
+def test_named_entities_of_html_are_read(tmp_path: Path) -> None:
+    body = "<p>Caf&eacute;&nbsp;&mdash;&hellip; R&amp;D &lt;x&gt;&unknown; end</p>"
+    (tmp_path / "b.epub").write_bytes(epub({"one": body}))
+    (book,) = documents(BookCorpusConfig(files=(str(tmp_path),)))
+    assert book.text.replace("\xa0", " ") == "Café —… R&D <x> end"
+
+
+def test_a_corrupt_member_is_a_drop(tmp_path: Path) -> None:
+    stream = io.BytesIO(epub({"one": "<p>x</p>"}))
+    with zipfile.ZipFile(stream, "a", zipfile.ZIP_DEFLATED) as archive:
+        info = archive.getinfo("META-INF/container.xml")
+        assert info.compress_type == zipfile.ZIP_STORED
+    packed = io.BytesIO()
+    with zipfile.ZipFile(stream) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        first = new.getinfo("META-INF/container.xml")
+    data = bytearray(packed.getvalue())
+    at = first.header_offset + 30 + len(first.filename)
+    data[at : at + 20] = b"\xff" * 20
+    (tmp_path / "b.epub").write_bytes(bytes(data))
+    (drop,) = records(BookCorpusConfig(files=(str(tmp_path),)))
+    assert isinstance(drop, Drop)
+    assert drop.reason == "unreadable_epub"
+    assert "Error -3" in str(drop.value)
+
+
+def test_only_books_are_decoded(tmp_path: Path) -> None:
+    (tmp_path / "b.txt.gz").write_bytes(b"\x1f\x8b\x08")
+    (drop,) = records(BookCorpusConfig(files=(str(tmp_path / "*"),)))
+    assert isinstance(drop, Drop)
+    assert (drop.reason, drop.value) == ("not_a_book", "b.txt.gz")
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "charset"),
+    [
+        ("\ufeffCafé".encode(), "Café", None),
+        ("“Café”".encode("windows-1252"), "“Café”", "windows-1252"),
+        ("“Café” ".encode() + b"\xff", "“Café” \ufffd", None),
+    ],
+)
+def test_charset_of_a_text_book(
+    tmp_path: Path, data: bytes, text: str, charset: str | None
+) -> None:
+    (tmp_path / "b.txt").write_bytes(data)
+    (book,) = documents(BookCorpusConfig(files=(str(tmp_path),)))
+    assert book.text == text
+    assert book.metadata.get("charset") == charset

@@ -4,6 +4,7 @@ import gzip
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_a_page_carries_all_that_its_record_says(tmp_path: Path) -> None:
     assert found.payload == PAGE % 1
     assert (found.media_type, found.charset) == ("text/html", "utf-8")
     assert found.fetched_at == "2026-10-19T00:23:07Z"
-    assert (found.origin.path, found.origin.offset) == (str(path), len(members[0]))
+    assert (found.origin.path, found.origin.offset) == ("a.warc.gz", len(members[0]))
     assert found.origin.length == len(members[1])
 
 
@@ -331,3 +332,13 @@ def test_configs_that_say_too_much_or_too_little_are_refused() -> None:
 def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"source common_crawl: no file matches '.*none\*'"):
         read(tmp_path / "none*")
+
+
+def test_a_file_that_is_no_archive_is_one_drop_however_it_is_cut(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.gz", b"")
+    source = CommonCrawlConfig(files=(str(path),)).build()
+    (unit,) = source.plan()
+    later = replace(unit, start=10, end=20)  # the file was emptied since the plan was made
+    (drop,) = [*source.records(unit), *source.records(later)]
+    assert isinstance(drop, Drop)
+    assert drop.reason == "not_an_archive"

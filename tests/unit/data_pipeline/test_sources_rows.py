@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from contracts.errors import DataError
+from contracts.errors import ConfigError
 from data_pipeline.records import Drop, RawRecord
 from data_pipeline.sources import JsonlConfig, ParquetConfig, PlainTextConfig, WikitextConfig
 from data_pipeline.sources.protocol import Source
@@ -79,7 +79,7 @@ def test_parquet_rows(tmp_path: Path) -> None:
 
 def test_parquet_without_the_column(tmp_path: Path) -> None:
     pq.write_table(pa.table({"body": ["a"]}), tmp_path / "x.parquet")
-    with pytest.raises(DataError, match="no column 'text', it has: body"):
+    with pytest.raises(ConfigError, match="no column 'text', it has: body"):
         read(ParquetConfig(files=(str(tmp_path / "x.parquet"),)).build())
 
 
@@ -128,3 +128,12 @@ def test_wikitext_unknown_words(tmp_path: Path, unknown: str, line: str) -> None
     config = WikitextConfig.model_validate({"files": (str(path),), "unknown": unknown, "name": "w"})
     (article,) = kept(read(config.build()))
     assert article.payload.decode().split("\n")[2] == line
+
+
+def test_a_line_nested_too_deeply_is_a_drop(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text("[" * 200_000 + '\n{"text": "a"}\n')
+    drop, record = read(JsonlConfig(files=(str(tmp_path / "x.jsonl"),)).build())
+    assert isinstance(drop, Drop)
+    assert drop.reason == "invalid_json"
+    assert isinstance(record, RawRecord)
+    assert record.origin.length == 0  # its offset is a line number, so no byte length goes with it
