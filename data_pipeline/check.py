@@ -8,6 +8,10 @@ from data_pipeline.document_index import read_index
 from data_pipeline.filters import FilterChain
 from data_pipeline.ledger import Ledger
 from data_pipeline.plan import plan_units
+from data_pipeline.sources import PythonDocsConfig, SourceConfig
+
+NOT_RENDERED = {"state": "not rendered yet"}
+"""Of a source whose files the job will write itself; `check` writes none."""
 
 
 def derived_facts(config: DataConfig) -> dict[str, Any]:
@@ -43,13 +47,20 @@ def derived_facts(config: DataConfig) -> dict[str, Any]:
         }
         return facts
     ledger = Ledger(config.output_dir)
-    sources: dict[str, dict[str, int]] = {}
-    for item in plan_units(config):
-        entry = sources.setdefault(item.unit.source, {"units": 0, "bytes": 0, "done": 0})
+    ready = [source for source in config.sources if not _is_unrendered(source)]
+    counts: dict[str, dict[str, int]] = {}
+    for item in plan_units(config, ready):
+        entry = counts.setdefault(item.unit.source, {"units": 0, "bytes": 0, "done": 0})
         entry["units"] += 1
         entry["bytes"] += item.unit.size_bytes
         entry["done"] += ledger.find("map", item.map_id) is not None
-    return facts | {"sources": sources}
+    names = [source.source_name for source in config.sources]
+    return facts | {"sources": {name: counts.get(name, NOT_RENDERED) for name in names}}
+
+
+def _is_unrendered(source: SourceConfig) -> bool:
+    """Whether listing a source's units would first have to write its files."""
+    return isinstance(source, PythonDocsConfig) and not source.build().is_rendered
 
 
 def facts_text(facts: dict[str, Any]) -> str:
@@ -60,5 +71,6 @@ def facts_text(facts: dict[str, Any]) -> str:
             shown = ", ".join(value) if isinstance(value, list) else value
             lines.append(f"{name:<20} {shown}")
     for name, entry in facts["sources"].items():
-        lines.append(f"source {name:<13} " + ", ".join(f"{k} {v:,}" for k, v in entry.items()))
+        parts = (f"{k} {v:,}" if isinstance(v, int) else f"{k} {v}" for k, v in entry.items())
+        lines.append(f"source {name:<13} " + ", ".join(parts))
     return "\n".join(lines)

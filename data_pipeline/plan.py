@@ -25,8 +25,14 @@ class PlannedUnit:
     map_id: str
 
 
-def plan_units(config: DataConfig) -> list[PlannedUnit]:
+def plan_units(
+    config: DataConfig, sources: Sequence[SourceConfig] | None = None
+) -> list[PlannedUnit]:
     """All work units of all sources, in the order of the config.
+
+    Args:
+        config: how they are read.
+        sources: which of its sources to list; None: all.
 
     Raises:
         DataError: there are none.
@@ -37,7 +43,7 @@ def plan_units(config: DataConfig) -> list[PlannedUnit]:
         None if config.dedup.minhash is None else dict(config.dedup.minhash.fingerprint()),
     ]
     planned: list[PlannedUnit] = []
-    for source in config.sources:
+    for source in config.sources if sources is None else sources:
         units = source.build().plan()
         if not units:
             raise DataError(

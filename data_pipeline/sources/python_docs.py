@@ -68,13 +68,18 @@ class PythonDocs:
         """Unique in a job."""
         return self._reader.name
 
+    @property
+    def is_rendered(self) -> bool:
+        """Whether `plan` finds the WARC or book already there."""
+        return storage.exists(self._url)
+
     def plan(self) -> list[WorkUnit]:
         """The units of the WARC or book, which is made first where it is missing.
 
         Raises:
             DataError: pydoc failed.
         """
-        if not storage.exists(self._url):
+        if not self.is_rendered:
             if self._part == "pages":
                 self._write_warc()
             else:

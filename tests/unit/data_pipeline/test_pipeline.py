@@ -353,6 +353,19 @@ def test_check_tells_and_touches_nothing(path: Path, tmp_path: Path) -> None:
     assert stored["sources"]["web"]["documents"] > 0
 
 
+def test_check_renders_no_python_docs(path: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    text = path.read_text(encoding="utf-8")
+    docs = f"sources:\n  - {{kind: python_docs, name: docs, cache_dir: {cache}}}"
+    job = tmp_path / "job.yaml"
+    job.write_text(text.replace("sources:", docs, 1), encoding="utf-8")
+    facts = derived_facts(load_config(DataConfig, job))
+    assert facts["sources"]["docs"] == {"state": "not rendered yet"}
+    assert facts["sources"]["web"]["units"] == 4
+    assert "state not rendered yet" in facts_text(facts)
+    assert not cache.exists()
+
+
 def test_placing_a_file_twice_is_placing_it_once(tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "a").write_bytes(np.arange(3).tobytes())
