@@ -152,8 +152,20 @@ def validated(cls: type[ConfigT], tree: Json, *, where: str) -> ConfigT:
     try:
         return cls.model_validate_json(json.dumps(tree), strict=True)
     except ValidationError as error:
-        lines = [f"{where}: {error.error_count()} wrong value(s)"]
-        for item in error.errors(include_url=False):
+        found = error.errors(include_url=False)
+        places = [item["loc"] for item in found]
+        # A list whose items are wrong is called too short as well.
+        wrong = [
+            item
+            for item in found
+            if item["type"] != "too_short"
+            or not any(
+                len(place) > len(item["loc"]) and place[: len(item["loc"])] == item["loc"]
+                for place in places
+            )
+        ]
+        lines = [f"{where}: {len(wrong)} wrong value(s)"]
+        for item in wrong:
             place = ".".join(str(part) for part in item["loc"]) or "(whole file)"
             given = json.dumps(item["input"], default=str)
             shown = given if len(given) <= 80 else given[:77] + "..."

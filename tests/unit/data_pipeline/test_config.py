@@ -38,6 +38,15 @@ def test_a_share_of_the_crawl_is_taken_as_the_config_of_the_house_says() -> None
     assert (source.crawl.first, source.crawl.fraction) == (None, 0.01)
 
 
+def test_a_source_that_is_wrong_is_not_called_missing_too() -> None:
+    file = ROOT / "configs" / "data" / "common_crawl.yaml"
+    with pytest.raises(
+        ConfigError, match=r"1 wrong value.*\n.*first and fraction are both"
+    ) as told:
+        load_config(DataConfig, file, ["sources.web.crawl.fraction=0.1"])
+    assert "at least 1 item" not in str(told.value)
+
+
 def test_from_is_the_name_of_start_from(path: Path) -> None:
     assert load_config(DataConfig, path, ["from=documents"]).start_from == "documents"
     assert load_config(DataConfig, path).start_from == "sources"
