@@ -10,6 +10,7 @@ made, and weights to start from are read and fitted to the model, so that a misf
 import argparse
 import dataclasses
 import json
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from torch import nn
 
 from contracts import storage
 from contracts.config import load_config
-from contracts.errors import EXIT_DONE, DataError
+from contracts.errors import EXIT_DONE, EXIT_FAILED, DataError
 from contracts.shards import ShardManifest, read_manifest
 from contracts.tokenizer import TokenizerSpec, require_same_tokenizer
 from pretrain.config import PretrainConfig
@@ -39,6 +40,8 @@ from pretrain.parallel.checkpointing import (
 )
 from pretrain.rows import tokenizer_of
 from pretrain.throughput import flops_per_token
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ class RunFacts:
     total_steps: int
     total_tokens: int
     tokens_per_parameter: float
-    epochs: float
+    epochs: float | None
+    """Of the data; None where it is not ready."""
     """Passes over the mixture in the whole run."""
     state_bytes_per_rank: dict[int, int]
     """ZeRO stage -> model states on the device."""
@@ -96,25 +100,23 @@ class RunFacts:
     """Of the config."""
     train: tuple[DatasetFacts, ...]
     eval: tuple[DatasetFacts, ...]
+    data_fault: str | None
+    """Why the run cannot start on its data; what follows from the config alone is known anyway."""
 
 
 def run_facts(config: PretrainConfig, *, ranks: int) -> RunFacts:
     """Everything that follows from a config and the files it names.
 
     Raises:
-        ConfigError: sizes that do not divide.
-        DataError: a manifest, shard or tokenizer is missing or does not fit.
+        ConfigError: sizes or settings that do not fit.
     """
     batch = config.batch
     plan = BatchPlan(0, ranks, batch.micro_batch_size, batch.global_batch_size)
-    loader = _loader_of_fitting_parts(config, plan)
-    held_out = [
-        read_manifest(d.manifest) for d in config.eval.datasets if isinstance(d, ManifestEvalConfig)
-    ]
+    _require_engine_settings(config, plan)
+    found = _data_facts(config, plan)
     parameters = config.model.num_parameters()
     activations = _activations(config)
     tokens_per_step = batch.global_batch_size * config.data.seq_len
-    total_samples = config.total_steps * batch.global_batch_size
     device, host = _memory_by_stage(config, parameters, ranks=ranks, activations=activations)
     return RunFacts(
         name=config.run.name,
@@ -134,15 +136,42 @@ def run_facts(config: PretrainConfig, *, ranks: int) -> RunFacts:
         total_steps=config.total_steps,
         total_tokens=tokens_per_step * config.total_steps,
         tokens_per_parameter=tokens_per_step * config.total_steps / parameters,
-        epochs=total_samples / loader.order.num_rows,
+        epochs=found.epochs,
         state_bytes_per_rank=device,
         host_bytes_per_rank=host,
         offload_optimizer=_offloads(config),
         activations=activations,
         zero_stage=config.engine.zero_stage if config.engine.kind == "deepspeed" else 0,
-        train=tuple(_dataset_facts(manifest) for manifest in loader.manifests),
-        eval=tuple(_dataset_facts(manifest) for manifest in held_out),
+        train=found.train,
+        eval=found.eval,
+        data_fault=found.fault,
     )
+
+
+@dataclass(frozen=True)
+class _DataFacts:
+    train: tuple[DatasetFacts, ...] = ()
+    eval: tuple[DatasetFacts, ...] = ()
+    epochs: float | None = None
+    fault: str | None = None
+
+
+def _data_facts(config: PretrainConfig, plan: BatchPlan) -> _DataFacts:
+    """What the files hold; a fault where one is missing or does not fit."""
+    try:
+        loader = _loader_of_fitting_parts(config, plan)
+        held_out = [
+            read_manifest(dataset.manifest)
+            for dataset in config.eval.datasets
+            if isinstance(dataset, ManifestEvalConfig)
+        ]
+        return _DataFacts(
+            train=tuple(_dataset_facts(manifest) for manifest in loader.manifests),
+            eval=tuple(_dataset_facts(manifest) for manifest in held_out),
+            epochs=config.total_steps * plan.global_batch_size / loader.order.num_rows,
+        )
+    except DataError as error:
+        return _DataFacts(fault=str(error))
 
 
 def _loader_of_fitting_parts(config: PretrainConfig, plan: BatchPlan) -> Loader:
@@ -151,7 +180,6 @@ def _loader_of_fitting_parts(config: PretrainConfig, plan: BatchPlan) -> Loader:
     loader = config.data.build(
         plan, seed=config.run.seed, vocab_size=vocab_size, documents_masked=documents_masked
     )
-    _require_engine_settings(config, plan)
     if config.init_from is not None:
         _require_start(config, config.init_from, tokenizer=loader.tokenizer_spec)
     config.eval.build(
@@ -282,9 +310,10 @@ def fact_lines(facts: RunFacts) -> Iterator[str]:
         f"step               {facts.tokens_per_step:,} tokens = {facts.ranks} rank(s) x "
         f"micro-batch {facts.micro_batch_size} x accumulation {facts.grad_accum_steps} x rows"
     )
+    epochs = "" if facts.epochs is None else f", {facts.epochs:.2f} epochs"
     yield (
         f"whole run          {facts.total_steps:,} steps, {facts.total_tokens:,} tokens, "
-        f"{facts.tokens_per_parameter:.1f} per parameter, {facts.epochs:.2f} epochs"
+        f"{facts.tokens_per_parameter:.1f} per parameter{epochs}"
     )
     yield from _memory_lines(facts)
     for title, datasets in (("train", facts.train), ("eval", facts.eval)):
@@ -297,6 +326,8 @@ def fact_lines(facts: RunFacts) -> Iterator[str]:
                 f"{data.rows:,} rows: {sources}"
             )
             yield f"  tokenizer        {data.tokenizer_sha256}"
+    if facts.data_fault is not None:
+        yield f"data               NOT READY: {facts.data_fault}"
 
 
 def _memory_lines(facts: RunFacts) -> Iterator[str]:
@@ -346,4 +377,7 @@ def main(words: Sequence[str], *, local_rank: int | None = None) -> int:
     else:
         text = "\n".join(fact_lines(facts))
     sys.stdout.write(text + "\n")
+    if facts.data_fault is not None:
+        logger.error("%s", facts.data_fault)
+        return EXIT_FAILED
     return EXIT_DONE
