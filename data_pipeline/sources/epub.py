@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 from html.entities import html5
 from typing import IO
 from urllib.parse import unquote
@@ -111,7 +112,8 @@ def _read(archive: zipfile.ZipFile) -> Epub:
         if "nav" in properties or name in guide or _is_matter(name, body):
             left_out.append(name)
         else:
-            inner = b"".join(etree.tostring(child, encoding="utf-8") for child in body)
+            inner = escape(body.text or "", quote=False).encode()
+            inner += b"".join(etree.tostring(child, encoding="utf-8") for child in body)
             parts.append(inner)
     return Epub(_metadata(package), tuple(parts), tuple(left_out))
 

@@ -63,14 +63,14 @@ def test_epub_gives_its_chapters_in_spine_order_without_front_and_back_matter(
             {
                 "titlepage": "<h1>A Book</h1>",
                 "z_first": "<section><h2>One</h2><p>First <i>line</i>.</p><p>a<br/>b</p></section>",
-                "a_second": '<p>Second<a epub:type="noteref" href="#n">3</a>.</p>',
+                "a_second": 'Bare &amp; plain.<p>Second<a epub:type="noteref" href="#n">3</a>.</p>',
                 "about": '<section epub:type="colophon"><p>Set in type.</p></section>',
                 "end": "<p>Full Project Gutenberg License. You may copy it.</p>",
             }
         )
     )
     (book,) = documents(BookCorpusConfig(files=(str(tmp_path),)))
-    assert book.text == "One\n\nFirst line.\n\na\nb\n\nSecond."
+    assert book.text == "One\n\nFirst line.\n\na\nb\n\nBare & plain.\n\nSecond."
     assert book.metadata["title"] == "A Book"
     assert book.metadata["author"] == "Ann Author"
     assert book.metadata["licence"] == "CC0"
