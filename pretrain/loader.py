@@ -71,6 +71,9 @@ class LoaderConfig(Config):
     """Manifests of the training data; all of one tokenizer and one seq_len."""
     seq_len: PositiveInt
     """Input tokens of a row; the manifests must have been packed with it."""
+    tokenizer_sha256: str | None = None
+    """Fingerprint that the data's tokenizer must have; None: that of the first manifest, which the
+    others must share."""
     seed: int | None = None
     """Seed of the order; None: the run's seed."""
     num_workers: NonNegativeInt = 1
@@ -105,6 +108,12 @@ class LoaderConfig(Config):
         for manifest in manifests:
             require_fit(manifest, seq_len=self.seq_len, vocab_size=vocab_size)
         tokenizer = tokenizer_of(manifests)
+        if self.tokenizer_sha256 not in (None, tokenizer.spec.sha256):
+            raise DataError(
+                f"{manifests[0].where}: tokenizer differs: data.tokenizer_sha256 is "
+                f"{self.tokenizer_sha256}, found sha256 {tokenizer.spec.sha256}; tokenise the data "
+                "with the run's tokenizer, or correct the setting"
+            )
         maker = BatchMaker(tokenizer, documents_masked=documents_masked, pin_memory=pin_memory)
         return Loader(self, manifests, plan, maker, seed=seed if self.seed is None else self.seed)
 

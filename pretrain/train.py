@@ -15,6 +15,7 @@ import torch
 from contracts import storage
 from contracts.config import load_config, to_yaml
 from contracts.errors import EXIT_DONE, EXIT_STOPPED, DataError, TrainingDiverged
+from contracts.tokenizer import SPEC_NAME
 from contracts.tracking import NullTracker, Tracker, build_tracker
 from pretrain.checkpoint import with_run_id
 from pretrain.config import PretrainConfig
@@ -37,6 +38,8 @@ def train(config: PretrainConfig, parts: Parts, stop: StopSignal) -> RunState:
     if parts.world.is_main:  # behind the restore: a resume that is refused changes nothing
         (config.run.output_dir / STOPPED_FILE).unlink(missing_ok=True)
         storage.write_bytes(str(config.run.output_dir / "config.yaml"), to_yaml(config).encode())
+        spec = json.dumps(parts.loader.tokenizer_spec.as_json(), indent=1)
+        storage.write_bytes(str(config.run.output_dir / SPEC_NAME), spec.encode())
     batches = parts.loader.batches(state.loader)
     grad_accum_steps = config.batch.grad_accum_steps(parts.world.dp_world_size)
     tracker = open_tracker(config, parts, state)

@@ -198,6 +198,14 @@ def test_manifests_of_two_tokenizers_are_refused_with_both_fingerprints(
         build(config_of(folder, wrong))
 
 
+def test_data_of_another_tokenizer_than_the_configs_is_refused_with_both(folder: Path) -> None:
+    spec = make_tokenizer().spec
+    given = config_of(folder).model_dump() | {"tokenizer_sha256": "d" * 64}
+    with pytest.raises(DataError, match=f"is {'d' * 64}, found sha256 {spec.sha256}"):
+        build(LoaderConfig.model_validate(given))
+    build(LoaderConfig.model_validate(given | {"tokenizer_sha256": spec.sha256}))
+
+
 def test_a_tokenizer_file_that_is_not_the_manifests_is_refused(
     folder: Path, tmp_path: Path
 ) -> None:

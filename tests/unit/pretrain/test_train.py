@@ -18,6 +18,8 @@ from contracts.errors import (
     DataError,
     TrainingDiverged,
 )
+from contracts.shards import read_manifest
+from contracts.tokenizer import TokenizerSpec
 from pretrain.__main__ import main
 from pretrain.checkpoint import committed_folders, load_for_inference
 from pretrain.config import PretrainConfig
@@ -79,6 +81,8 @@ def test_run_learns_saves_and_evaluates(folder: Path) -> None:
     names = [path.name for path in committed_folders(folder / "learns" / "checkpoints")]
     assert names == ["step-00000004", "step-00000008", "step-00000012"]
     assert (folder / "learns" / "config.yaml").is_file()
+    spec = TokenizerSpec.from_json(json.loads((folder / "learns" / "tokenizer.json").read_text()))
+    assert spec == read_manifest(str(folder / "data" / "train")).tokenizer
     weights, meta = load_for_inference(folder / "learns")
     model = config.model.build()
     absent = model.load_state_dict(weights, strict=False).missing_keys
