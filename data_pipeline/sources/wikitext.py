@@ -7,6 +7,7 @@ know any more: it is kept as these five characters, removed with the blank befor
 whole line away.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from typing import Literal
@@ -19,6 +20,9 @@ from data_pipeline.records import Drop, Origin, RawRecord, WorkUnit
 from data_pipeline.sources.input_files import units_of_files
 from data_pipeline.sources.protocol import NamedSourceConfig, read_drop
 
+logger = logging.getLogger(__name__)
+
+HELD_OUT = re.compile(r"wiki\.(valid|test)\.(raw|tokens)$")
 TITLE = re.compile(r"^ ?= ([^=].*?) = ?$")
 LICENCE = "CC BY-SA 3.0"
 
@@ -51,8 +55,17 @@ class Wikitext:
         return self._config.source_name
 
     def plan(self) -> list[WorkUnit]:
-        """One unit a file."""
-        return units_of_files(self.name, self._config.files)
+        """One unit a file; warns where the files are those that models are compared on."""
+        units = units_of_files(self.name, self._config.files)
+        held_out = sorted({u.path for u in units if HELD_OUT.search(u.path)})
+        if held_out:
+            logger.warning(
+                "source=%s files=%s are held-out text: a model trained on them must not be "
+                "evaluated on them",
+                self.name,
+                ",".join(held_out),
+            )
+        return units
 
     def records(self, unit: WorkUnit) -> Iterator[RawRecord | Drop]:
         """Each article; text before the first heading is one without a title."""

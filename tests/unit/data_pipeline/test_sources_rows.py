@@ -109,13 +109,14 @@ WIKI = (
 )
 
 
-def test_wikitext_articles(tmp_path: Path) -> None:
+def test_wikitext_articles(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "wiki.test.tokens"
     path.write_text(WIKI + " = Second = \n Text .\n")
     first, second = kept(read(WikitextConfig(files=(str(path),)).build()))
     assert first.payload.decode().split("\n")[2] == "A word-like <unk>, see (1,000)."
     assert first.metadata["title"] == "First One"
     assert b"Second" in second.payload
+    assert "files=wiki.test.tokens are held-out text" in caplog.text
     assert path.read_bytes()[second.origin.offset :].startswith(b" = Second")
 
 
