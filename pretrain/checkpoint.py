@@ -1,15 +1,17 @@
 """Checkpoints: save on all ranks, commit by a marker written last, restore the newest whole one.
 
-    <output_dir>/checkpoints/step-00000100/ weight-rank0000.safetensors  exp_avg-rank0000...
-    exp_avg_sq-rank0000...   see state_files.py rng-rank0000.safetensors     generators of one
-    rank engine.json                  shapes of the parameters, scalars of the optimizer
-    config.yaml  tokenizer.model COMMITTED.json               CheckpointMeta with size and sha256
-    of every file above
+    <output_dir>/checkpoints/step-00000100/
+      weight-rank0000.safetensors  exp_avg-rank0000...  exp_avg_sq-rank0000...  see state_files.py
+      rng-rank0000.safetensors    generators of one rank
+      engine.json                 shapes of the parameters, scalars of the optimizer
+      config.yaml  tokenizer.model
+      COMMITTED.json              CheckpointMeta with size and sha256 of every file above
 
 The state is kept in one form for every engine, ZeRO stage and number of ranks, so the conversion to
 another layout is only a matter of which ranges a rank reads. It is still asked for by name
 (`checkpoint.reshard`), and after each load step and norms are compared with what the save recorded.
-All ranks need to see the same folder.
+All ranks need to see the same folder. Over 400 lines, because what is written and what is read back
+have to be read and changed together.
 """
 
 import json
