@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test check format
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml setup.py constraints.txt $(wildcard data_pipeline/native/*.[ch])
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --progress-bar on -c constraints.txt -e '.[dev]'
@@ -22,9 +22,9 @@ test: check
 check: env
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy contracts data_pipeline pretrain launch tests
+	$(BIN)/mypy contracts data_pipeline pretrain launch benchmarks tests
 	$(BIN)/lint-imports
-	$(BIN)/codespell contracts data_pipeline pretrain launch tests docs configs README.md
+	$(BIN)/codespell contracts data_pipeline pretrain launch benchmarks tests docs configs README.md
 
 format: env
 	$(BIN)/ruff format .

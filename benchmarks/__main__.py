@@ -1,0 +1,36 @@
+"""`python -m benchmarks NAME [option=value ...]`: runs one benchmark and prints its ratios.
+
+Each stands in the module of its name, whose `run(options)` returns the exit code: 0 where all bars
+hold, 1 where one is missed or a peer fails to run.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from contracts.logs import configure_logging
+
+BENCHMARKS: dict[str, str] = {}
+"""{name: what it shows}; the module is benchmarks.<name>."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one benchmark; gives its exit code."""
+    names = "\n".join(f"  {name:<14}{text}" for name, text in BENCHMARKS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=f"{__doc__}\n{names}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=sorted(BENCHMARKS))
+    parser.add_argument("options", nargs="*", metavar="option=value")
+    given = parser.parse_args(arguments)
+    configure_logging()
+    module = importlib.import_module(f"benchmarks.{given.name}")
+    code: int = module.run(dict(option.split("=", 1) for option in given.options))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
