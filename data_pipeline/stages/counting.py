@@ -8,7 +8,7 @@ from typing import Any
 from data_pipeline.documents import read_documents
 from data_pipeline.progress import ProgressFile, Tally
 from data_pipeline.records import Document, Drop
-from data_pipeline.report_data import length_bucket
+from data_pipeline.report.data import length_bucket
 from data_pipeline.sources.protocol import RECORD_TYPE
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from contracts import storage
 from data_pipeline.documents import read_drops
 from data_pipeline.progress import ProgressFile
-from data_pipeline.report_data import DropSample, DropSampler, ReportConfig
+from data_pipeline.report.data import DropSample, DropSampler, ReportConfig
 from data_pipeline.stages.task import Outcome, work_path
 
 

@@ -28,7 +28,7 @@ from data_pipeline.report import (
     print_report,
     write_report,
 )
-from data_pipeline.report_numbers import grouped, in_bytes, in_time, percent, short
+from data_pipeline.report.numbers import grouped, in_bytes, in_time, percent, short
 
 HOSTILE = (
     '<script>alert(1)</script> & "quotes" <img src=https://evil.example/x.png> \u202e\ud7ff é 漢字'

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from data_pipeline.report_numbers import grouped, percent
+from data_pipeline.report.numbers import grouped, percent
 
 _WIDTH = 340
 _HEIGHT = 150

@@ -3,8 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
-from data_pipeline.report_data import ReportData
-from data_pipeline.report_numbers import grouped, in_bytes, other_records, percent
+from data_pipeline.report.data import ReportData
+from data_pipeline.report.numbers import grouped, in_bytes, other_records, percent
 
 
 def print_report(data: ReportData, console: Console | None = None) -> None:

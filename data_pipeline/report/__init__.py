@@ -8,7 +8,7 @@ import json
 
 from contracts import storage
 from contracts.errors import DataError
-from data_pipeline.report_data import (
+from data_pipeline.report.data import (
     DropSample,
     DropSampler,
     ReportConfig,
@@ -19,8 +19,8 @@ from data_pipeline.report_data import (
     add_counts,
     length_bucket,
 )
-from data_pipeline.report_page import html_page
-from data_pipeline.report_table import print_report
+from data_pipeline.report.page import html_page
+from data_pipeline.report.table import print_report
 
 JSON_NAME = "report.json"
 PAGE_NAME = "report.html"

@@ -1,6 +1,6 @@
 """Numbers of a report as a person reads them."""
 
-from data_pipeline.report_data import ReportData
+from data_pipeline.report.data import ReportData
 
 _SCALES = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 
-from data_pipeline.report_charts import Bar, bar_list, length_histogram
-from data_pipeline.report_data import DropSample, ReportData, SourceReport
-from data_pipeline.report_numbers import (
+from data_pipeline.report.charts import Bar, bar_list, length_histogram
+from data_pipeline.report.data import DropSample, ReportData, SourceReport
+from data_pipeline.report.numbers import (
     grouped,
     in_bytes,
     in_time,
@@ -14,7 +14,7 @@ from data_pipeline.report_numbers import (
     percent,
     short,
 )
-from data_pipeline.report_style import STYLE
+from data_pipeline.report.style import STYLE
 
 _MOST_LANGUAGES = 15
 
