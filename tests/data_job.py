@@ -3,9 +3,11 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from contracts.storage import sha256_of
@@ -92,6 +94,24 @@ def run_verb(
         timeout=300,
         check=False,
     )
+
+
+def kill_when(reached: Callable[[], bool], arguments: list[str]) -> None:
+    """Start the job in a process group of its own, and kill all of it once `reached`."""
+    job = subprocess.Popen(
+        arguments,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not reached():
+        assert job.poll() is None, "the job ended before the moment to kill it"
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    os.killpg(job.pid, signal.SIGKILL)
+    assert job.wait(timeout=30) == -signal.SIGKILL
 
 
 def shard_hashes(

@@ -1,12 +1,10 @@
 """A data job that is killed goes on where it was, and ends with the same bytes."""
 
 import contextlib
-import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from tests.data_job import (
     ROOT,
     command,
+    kill_when,
     run_verb,
     shard_hashes,
     write_config,
@@ -50,24 +49,6 @@ def undisturbed(config: Path) -> dict[str, str]:
 
 def num_records(output_dir: Path, stage: str) -> int:
     return len(list((output_dir / "ledger" / stage).glob("*.json")))
-
-
-def kill_when(reached: Callable[[], bool], arguments: list[str]) -> None:
-    """Start the job in a process group of its own, and kill all of it once `reached`."""
-    job = subprocess.Popen(
-        arguments,
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
-    while not reached():
-        assert job.poll() is None, "the job ended before the moment to kill it"
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    os.killpg(job.pid, signal.SIGKILL)
-    assert job.wait(timeout=30) == -signal.SIGKILL
 
 
 MOMENTS = [("map", 1), ("publish", 2), ("write", 1)]
