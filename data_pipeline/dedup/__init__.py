@@ -5,9 +5,10 @@ then `find_duplicates(read_table(files, config), config)` once over all of them.
 """
 
 from data_pipeline.dedup.clusters import SignatureTable, find_duplicates, signature_table
+from data_pipeline.dedup.config import DedupConfig
 from data_pipeline.dedup.exact import normalized
 from data_pipeline.dedup.minhash import MinHashConfig
-from data_pipeline.dedup.signature import DedupConfig, Signer
+from data_pipeline.dedup.signature import Signer
 from data_pipeline.dedup.signature_store import (
     read_signatures,
     read_table,

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from data_pipeline.dedup.config import DedupConfig
 from data_pipeline.dedup.minhash import MinHashConfig, mix
-from data_pipeline.dedup.signature import DedupConfig
 from data_pipeline.records import DuplicateOf, Signature
 
 IntArray = npt.NDArray[np.int64]

@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 
-from contracts.config import Config
 from data_pipeline.dedup.exact import digest, normalized
 from data_pipeline.dedup.minhash import MinHashConfig, minhash_values
 from data_pipeline.records import Document, Signature
@@ -17,26 +16,11 @@ _UNSPACED = re.compile(
 _LEADS_OF_THREE_BYTES_OR_MORE = bytes(range(0xE0, 0xF8))
 
 
-class DedupConfig(Config):
-    """How duplicates are found, within this job and against datasets made before."""
-
-    exact: bool = True
-    """Texts whose normalised forms are equal are duplicates."""
-    minhash: MinHashConfig | None = MinHashConfig()
-    """Texts that share most of their word shingles are duplicates; None: off."""
-    against: tuple[str, ...] = ()
-    """Output folders of earlier data jobs, the earliest first; their documents win."""
-
-    def build(self) -> "Signer":
-        """What signs documents."""
-        return Signer(self)
-
-
 class Signer:
     """Makes signatures; the same text gives the same signature everywhere."""
 
-    def __init__(self, config: DedupConfig) -> None:
-        self._minhash = config.minhash
+    def __init__(self, minhash: MinHashConfig | None) -> None:
+        self._minhash = minhash
 
     def signature(self, document: Document) -> Signature:
         """The signature of a document's text."""

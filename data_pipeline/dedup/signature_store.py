@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from contracts import storage
 from contracts.errors import DataError
 from data_pipeline.dedup.clusters import SignatureTable
-from data_pipeline.dedup.signature import DedupConfig
+from data_pipeline.dedup.config import DedupConfig
 from data_pipeline.records import Signature
 
 FOLDER = "signatures"
