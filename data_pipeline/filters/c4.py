@@ -13,13 +13,10 @@ from typing import Literal
 from pydantic import NonNegativeFloat, NonNegativeInt
 
 from contracts.config import Config
-from data_pipeline.filters.c4_lines import C4LineRemovalConfig, speaks_of_javascript
+from data_pipeline.filters.c4_lines import C4LineRemovalConfig
 from data_pipeline.filters.protocol import ABOVE, BELOW, first_broken, rules
-from data_pipeline.filters.text_view import TextView, has_fewer_words
+from data_pipeline.filters.text_view import TextView
 from data_pipeline.records import Measures, Verdict
-
-_SENTENCE_ENDS = frozenset(".!?\u2026\u3002\uff01\uff1f\u0964\u061f\u06d4")
-_CLOSING = "\"')]\u201c\u201d\u2019\u00bb\u00ab"
 
 
 class C4Config(Config):
@@ -78,23 +75,17 @@ class C4:
         )
 
     def measure(self, view: TextView) -> dict[str, float | str]:
-        few = self._min_words_per_line
-        num_few = sum(has_fewer_words(line, few) for line in view.lines)
-        num_javascript = 0
-        if speaks_of_javascript(view.lowered):
-            num_javascript = sum(map(speaks_of_javascript, view.lines))
+        counts = view.counts
+        num_few = counts.num_lines_below(self._min_words_per_line)
+        terminated = view.fraction_of_lines(counts.num_terminated_lines)
         return {
-            "num_sentences": float(view.num_words_where(_ends_sentence)),
-            "has_lorem_ipsum": float("lorem ipsum" in view.lowered),
-            "num_curly_brackets": float(view.text.count("{") + view.text.count("}")),
-            "unterminated_line_fraction": 1.0 - view.terminal_punctuation_fraction,
+            "num_sentences": float(counts.num_sentence_ends),
+            "has_lorem_ipsum": float(counts.has_lorem_ipsum),
+            "num_curly_brackets": float(counts.num_curly_brackets),
+            "unterminated_line_fraction": 1.0 - terminated,
             "few_word_line_fraction": view.fraction_of_lines(num_few),
-            "javascript_line_fraction": view.fraction_of_lines(num_javascript),
+            "javascript_line_fraction": view.fraction_of_lines(counts.num_javascript_lines),
         }
 
     def decide(self, measures: Measures) -> Verdict:
         return first_broken(self.stage, self._rules, measures)
-
-
-def _ends_sentence(word: str) -> bool:
-    return not word[-1].isalnum() and word.rstrip(_CLOSING)[-1:] in _SENTENCE_ENDS

@@ -2,7 +2,7 @@
 
 A line stays when it ends in terminal punctuation, holds enough words and does not speak of
 JavaScript. Blank lines stay where a line around them does, so that paragraphs remain paragraphs.
-Deviation: the marks of other scripts end a sentence too (`text_view.TERMINAL_PUNCTUATION`).
+Deviation: the marks of other scripts end a sentence too (`text_parts.TERMINAL_PUNCTUATION`).
 """
 
 import re
@@ -11,7 +11,14 @@ from dataclasses import dataclass, replace
 from pydantic import NonNegativeInt
 
 from contracts.config import Config
-from data_pipeline.filters.text_view import ends_in_punctuation, has_fewer_words
+from data_pipeline.filters.native_counts import character_flags
+from data_pipeline.filters.text_parts import (
+    ends_in_punctuation,
+    has_fewer_words,
+    speaks_of_javascript,
+)
+from data_pipeline.native.code_points import code_points, text_of
+from data_pipeline.native.text_stats import can_count, without_lines
 from data_pipeline.records import Document
 
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -30,11 +37,6 @@ class C4LineRemovalConfig(Config):
     def build(self) -> "C4LineRemoval":
         """The cleaner."""
         return C4LineRemoval(self)
-
-
-def speaks_of_javascript(line: str) -> bool:
-    """Whether a line holds the word, as warnings to switch it on do."""
-    return "javascript" in line.lower()
 
 
 @dataclass(frozen=True)
@@ -56,19 +58,41 @@ class C4LineRemoval:
 
     def clean(self, document: Document) -> Cleaned:
         """The document without the faulty lines."""
+        is_short_enough = can_count(len(document.text))
+        clean = self._cleaned_natively if is_short_enough else self.cleaned_text
+        text, num_lines, num_characters = clean(document.text)
+        if not num_lines:
+            return Cleaned(document, 0, 0)
+        return Cleaned(replace(document, text=text), num_lines, num_characters)
+
+    def _cleaned_natively(self, text: str) -> tuple[str, int, int]:
+        codes, table, config = code_points(text), character_flags(), self._config
+        table.cover(codes)
+        kept, num_lines, num_characters = without_lines(
+            codes,
+            table.flags,
+            min_words=config.min_words_per_line or 0,
+            removes_unterminated=config.removes_unterminated,
+            removes_javascript=config.removes_javascript,
+        )
+        return text_of(kept), num_lines, num_characters
+
+    def cleaned_text(self, text: str) -> tuple[str, int, int]:
+        """A text without its faulty lines, their number and characters; the twin in Python."""
         kept: list[str] = []
         num_lines = num_characters = 0
-        for line in document.text.split("\n"):
+        for line in text.split("\n"):
             stripped = line.strip()
             if not stripped or not self._removes(stripped):
                 kept.append(line if stripped else "")
             else:
                 num_lines += 1
                 num_characters += len(line)
-        if not num_lines:
-            return Cleaned(document, 0, 0)
-        text = _BLANK_LINES.sub("\n\n", "\n".join(kept)).strip("\n")
-        return Cleaned(replace(document, text=text), num_lines, num_characters)
+        return (
+            _BLANK_LINES.sub("\n\n", "\n".join(kept)).strip("\n"),
+            num_lines,
+            num_characters,
+        )
 
     def _removes(self, line: str) -> bool:
         config = self._config

@@ -59,10 +59,11 @@ class FineWeb:
         )
 
     def measure(self, view: TextView) -> dict[str, float | str]:
-        num_short = sum(len(line) <= self._short_line_characters for line in view.lines)
+        counts = view.counts
+        num_short = counts.num_lines_up_to(self._short_line_characters)
         return {
-            "terminal_punctuation_fraction": view.terminal_punctuation_fraction,
-            "duplicate_line_characters": view.line_repetition.characters_fraction,
+            "terminal_punctuation_fraction": view.fraction_of_lines(counts.num_terminated_lines),
+            "duplicate_line_characters": counts.line_repetition.characters_fraction,
             "short_line_fraction": view.fraction_of_lines(num_short),
         }
 

@@ -6,24 +6,15 @@ on stop words and on mean word length do not apply, for they would measure the s
 page. Without a known language the best of all lists counts.
 """
 
-import re
-from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt
 
 from contracts.config import Config
 from data_pipeline.filters.protocol import ABOVE, BELOW, first_broken, rules
-from data_pipeline.filters.stop_words import STOP_WORDS
+from data_pipeline.filters.stop_words import STOP_WORDS, stop_word_lists
 from data_pipeline.filters.text_view import TextView
 from data_pipeline.records import Measures, Verdict
-
-BULLETS = ("\u2022", "\u2023", "\u25aa", "\u25cf", "\u25e6", "\u2043", "\u25b6", "\u00b7", "*", "-")
-"""Characters that open an item of a list."""
-ELLIPSES = ("...", "\u2026")
-
-_LETTER = re.compile(r"[^\W\d_]")
-_PUNCTUATION = ".,;:!?\"'()[]\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2013\u2014\u2026"
 
 
 class GopherQualityConfig(Config):
@@ -86,23 +77,17 @@ class GopherQuality:
         self._rules_of_any_language = tuple(r for r in self._rules if r.measure not in by_language)
 
     def measure(self, view: TextView) -> dict[str, float | str]:
-        text, lines = view.text, view.lines
-        num_words = len(view.words)
-        num_ellipses = text.count("...") + text.count("\u2026")
+        counts, language = view.counts, view.language
         return {
-            "num_words": float(num_words),
-            "mean_word_length": view.fraction_of_words(float(view.word_lengths.sum())),
-            "hash_word_ratio": view.fraction_of_words(text.count("#")),
-            "ellipsis_word_ratio": view.fraction_of_words(num_ellipses),
-            "bullet_line_fraction": view.fraction_of_lines(
-                sum(line.startswith(BULLETS) for line in lines)
-            ),
-            "ellipsis_line_fraction": view.fraction_of_lines(
-                sum(line.endswith(ELLIPSES) for line in lines)
-            ),
-            "alphabetic_word_fraction": view.fraction_of_words(view.num_words_where(_has_letter)),
-            "num_stop_words": float(num_stop_words(view.distinct_words, view.language)),
-            "has_stop_word_list": float(view.language is None or view.language in STOP_WORDS),
+            "num_words": float(counts.num_words),
+            "mean_word_length": view.fraction_of_words(counts.num_word_characters),
+            "hash_word_ratio": view.fraction_of_words(counts.num_hash_signs),
+            "ellipsis_word_ratio": view.fraction_of_words(counts.num_ellipses),
+            "bullet_line_fraction": view.fraction_of_lines(counts.num_bullet_lines),
+            "ellipsis_line_fraction": view.fraction_of_lines(counts.num_ellipsis_lines),
+            "alphabetic_word_fraction": view.fraction_of_words(counts.num_alphabetic_words),
+            "num_stop_words": float(counts.num_listed_words(stop_word_lists(language))),
+            "has_stop_word_list": float(language is None or language in STOP_WORDS),
         }
 
     def decide(self, measures: Measures) -> Verdict:
@@ -110,14 +95,3 @@ class GopherQuality:
         return first_broken(
             self.stage, self._rules if known else self._rules_of_any_language, measures
         )
-
-
-def _has_letter(word: str) -> bool:
-    return word.isalpha() or _LETTER.search(word) is not None
-
-
-def num_stop_words(words: Sequence[str], language: str | None) -> int:
-    """Different stop words of `language` among words (None: of the best list); 0 without a list."""
-    present = {word.strip(_PUNCTUATION) for word in " ".join(words).lower().split()}
-    lists = STOP_WORDS.values() if language is None else [STOP_WORDS.get(language, frozenset())]
-    return max(len(present & words) for words in lists)

@@ -93,11 +93,9 @@ class GopherRepetition:
         )
 
     def measure(self, view: TextView) -> dict[str, float | str]:
-        lines, paragraphs, ngrams = (
-            view.line_repetition,
-            view.paragraph_repetition,
-            view.ngram_repetition,
-        )
+        counts = view.counts
+        lines, paragraphs = counts.line_repetition, counts.paragraph_repetition
+        ngrams = counts.ngram_repetition
         return {
             "duplicate_line_fraction": lines.parts_fraction,
             "duplicate_paragraph_fraction": paragraphs.parts_fraction,

@@ -41,8 +41,8 @@ class Length:
         )
 
     def measure(self, view: TextView) -> dict[str, float | str]:
-        num_bytes = len(view.text.encode("utf-8", "surrogatepass"))
-        return {"num_words": float(len(view.words)), "text_bytes": float(num_bytes)}
+        counts = view.counts
+        return {"num_words": float(counts.num_words), "text_bytes": float(counts.num_bytes)}
 
     def decide(self, measures: Measures) -> Verdict:
         return first_broken(self.stage, self._rules, measures)

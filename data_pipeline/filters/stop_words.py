@@ -6,7 +6,10 @@ case.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
+
+from data_pipeline.filters.word_lists import WordLists
 
 _LISTS = {
     "cs": (
@@ -68,3 +71,11 @@ STOP_WORDS: Mapping[str, frozenset[str]] = MappingProxyType(
     {language: frozenset(words.split()) for language, words in _LISTS.items()}
 )
 """ISO 639 code to words."""
+
+
+@cache
+def stop_word_lists(language: str | None) -> WordLists:
+    """The list of a language, no list where it has none, all lists for None."""
+    if language is None:
+        return WordLists(list(STOP_WORDS.values()))
+    return WordLists([STOP_WORDS[language]] if language in STOP_WORDS else [])

@@ -10,7 +10,7 @@ import logging
 from functools import cache
 from pathlib import Path
 
-ABI = 1
+ABI = 2
 """What `headwater_abi` of a library that fits this code returns."""
 
 logger = logging.getLogger(__name__)

@@ -67,7 +67,7 @@ def test_fractions_lie_between_zero_and_one(text: str) -> None:
 @given(st.lists(st.sampled_from("abc"), max_size=60))
 @settings(max_examples=100, deadline=None)
 def test_ngram_repetition_is_what_counting_gives(words: list[str]) -> None:
-    found = TextView(document(" ".join(words))).ngram_repetition
+    found = TextView(document(" ".join(words))).counts.ngram_repetition
     for n in range(5, 11):
         seen: set[tuple[str, ...]] = set()
         covered: set[int] = set()

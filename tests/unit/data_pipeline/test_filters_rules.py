@@ -206,14 +206,14 @@ def test_a_repeated_ngram_counts_once_and_without_overlap(n: int) -> None:
     # 100 words of one letter each; the first n stand again at the end.
     words = [chr(0x4E00 + i) for i in range(100)]
     text = " ".join(words + words[:n])
-    repeated = TextView(document(text)).ngram_repetition.duplicate
+    repeated = TextView(document(text)).counts.ngram_repetition.duplicate
     assert repeated[n] == pytest.approx(n / (100 + n))
     assert all(repeated[longer] == 0 for longer in range(n + 1, 11))
 
 
 def test_the_most_frequent_ngram_is_the_longest_of_the_equally_frequent() -> None:
     view = TextView(document("aa bb x cccc dddd y aa bb z cccc dddd"))
-    assert view.ngram_repetition.top == {2: pytest.approx(16 / 27), 3: 0.0, 4: 0.0}
+    assert view.counts.ngram_repetition.top == {2: pytest.approx(16 / 27), 3: 0.0, 4: 0.0}
 
 
 def test_ngram_repetition_agrees_with_counting_by_hand() -> None:
@@ -227,7 +227,7 @@ def test_ngram_repetition_agrees_with_counting_by_hand() -> None:
             if ngram in seen:
                 covered.update(range(i, i + n))
             seen.add(ngram)
-        assert view.ngram_repetition.duplicate[n] == pytest.approx(len(covered) / len(words))
+        assert view.counts.ngram_repetition.duplicate[n] == pytest.approx(len(covered) / len(words))
 
 
 def test_fineweb_refuses_at_its_thresholds_and_gopher_above() -> None:
