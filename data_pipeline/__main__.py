@@ -3,10 +3,12 @@
 run      sources -> shards; goes on where an earlier run of the same output_dir ended
 check    validates the config, lists the sources, prints what the job would do; touches nothing
 inspect  prints a document (doc_id=..., uri=...) or a packed row (row=train/<shard>:<row>)
+browse   serves the report and a search over all documents on this machine (port=8765)
 repack   shards of another row length from the shards (seq_len=8192, output=FOLDER)
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import signal
@@ -27,6 +29,7 @@ from contracts.errors import (
     HeadwaterError,
 )
 from contracts.logs import configure_logging
+from data_pipeline.browse import browse_server, parse_port
 from data_pipeline.check import derived_facts, facts_text
 from data_pipeline.config import DataConfig
 from data_pipeline.inspection import inspected, parse_selection
@@ -113,6 +116,18 @@ def _inspect(given: argparse.Namespace) -> None:
         sys.stdout.write(line + "\n")
 
 
+def _browse(given: argparse.Namespace) -> None:
+    own = [text for text in given.overrides if text.startswith("port=")]
+    config = load_config(
+        DataConfig, given.config, [text for text in given.overrides if text not in own]
+    )
+    with browse_server(config.output_dir, parse_port(own)) as server:
+        sys.stdout.write(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C ends)\n")
+        sys.stdout.flush()
+        with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+            server.serve_forever()
+
+
 def _repack(given: argparse.Namespace) -> None:
     own = [text for text in given.overrides if text.partition("=")[0] in REPACK_FIELDS]
     config = load_config(
@@ -131,7 +146,13 @@ def _repack(given: argparse.Namespace) -> None:
         )
 
 
-VERBS = {"run": _run, "check": _check, "inspect": _inspect, "repack": _repack}
+VERBS = {
+    "run": _run,
+    "check": _check,
+    "inspect": _inspect,
+    "browse": _browse,
+    "repack": _repack,
+}
 REPACK_FIELDS = (*ShardsConfig.model_fields, "output")
 
 

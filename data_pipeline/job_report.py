@@ -9,10 +9,12 @@ from contracts.config import as_tree, to_yaml
 from contracts.shards import ShardManifest
 from contracts.tokenizer import TokenizerSpec
 from data_pipeline.config import DataConfig
-from data_pipeline.document_index import DocumentIndex
+from data_pipeline.document_index import DocumentIndex, StoreFile
 from data_pipeline.ledger import unit_id
 from data_pipeline.report import (
     DropSample,
+    NearDuplicate,
+    Period,
     ReportData,
     SourceReport,
     SplitReport,
@@ -21,6 +23,8 @@ from data_pipeline.report import (
 )
 from data_pipeline.stage_runner import StageReport, StageRunner
 from data_pipeline.stages.drop_samples import DropSamplesTask, merged_samples, sample_drops
+from data_pipeline.stages.pair_texts import PairTextsTask, found_texts, pair_texts
+from data_pipeline.stages.survey import Survey, SurveyTask, merged_survey, periods_of, survey_unit
 
 CHAIN = ("read", "extract")
 """Stages in front of the filters; `dedup` comes behind them."""
@@ -40,6 +44,7 @@ def report_data(config: DataConfig, finished: Finished, stages: StageRunner) -> 
     """All that the report shows; samples of drops are chosen by the stage `drop_samples`."""
     index = finished.index
     samples = _drop_samples(config, index, stages)
+    survey, periods = _survey(config, index, stages)
     order = [*CHAIN, *dict.fromkeys(section.kind for section in config.filters), "dedup"]
     dropped: dict[str, dict[str, int]] = {}
     for file in index.files:
@@ -63,6 +68,11 @@ def report_data(config: DataConfig, finished: Finished, stages: StageRunner) -> 
         drop_samples=samples,
         config_yaml=to_yaml(config),
         facts=finished.facts,
+        by_language=survey.by_language,
+        hosts=survey.hosts,
+        near_duplicates=_near_duplicates(config, index, stages, samples),
+        table=survey.table,
+        periods=periods,
     )
 
 
@@ -80,9 +90,7 @@ def _drop_samples(
         DropSamplesTask(
             output_dir=config.output_dir,
             unit_id=unit_id("drop_samples", as_tree(config.report), file.unit_id),
-            drops_urls=tuple(
-                url for url in map(index.url, file.drops_paths) if storage.exists(url)
-            ),
+            drops_urls=_drops_urls(index, file),
             report=config.report,
             num_bytes=1,
         )
@@ -90,6 +98,59 @@ def _drop_samples(
     ]
     stages.run("drop_samples", sample_drops, tasks)
     return merged_samples(config.output_dir, [task.unit_id for task in tasks], config.report)
+
+
+def _survey(
+    config: DataConfig, index: DocumentIndex, stages: StageRunner
+) -> tuple[Survey, dict[str, Period]]:
+    tasks = [
+        SurveyTask(
+            output_dir=config.output_dir,
+            unit_id=unit_id("survey", as_tree(config.report), file.unit_id),
+            source=file.source,
+            documents_url=index.url(file.path),
+            drops_urls=_drops_urls(index, file),
+            report=config.report,
+            num_bytes=file.text_bytes,
+        )
+        for file in index.files
+    ]
+    results = stages.run("survey", survey_unit, tasks)
+    dates = [(task.source, result["dates"]) for task, result in zip(tasks, results, strict=True)]
+    ids = [task.unit_id for task in tasks]
+    return merged_survey(config.output_dir, ids, config.report), periods_of(dates)
+
+
+def _drops_urls(index: DocumentIndex, file: StoreFile) -> tuple[str, ...]:
+    """The unit's drops; the store of a job whose work was removed has none."""
+    return tuple(url for url in map(index.url, file.drops_paths) if storage.exists(url))
+
+
+def _near_duplicates(
+    config: DataConfig,
+    index: DocumentIndex,
+    stages: StageRunner,
+    samples: Sequence[DropSample],
+) -> tuple[NearDuplicate, ...]:
+    """The sampled near duplicates, each beside the document that was kept."""
+    near = [s for s in samples if (s.stage, s.reason) == ("dedup", "minhash")]
+    near = near[: config.report.num_pairs]
+    wanted = tuple(sorted({str(sample.value) for sample in near}))
+    tasks = [
+        PairTextsTask(
+            output_dir=config.output_dir,
+            unit_id=unit_id("pair_texts", as_tree(config.report), list(wanted), file.unit_id),
+            documents_url=index.url(file.path),
+            doc_ids=wanted,
+            max_characters=config.report.sample_characters,
+            num_bytes=1,
+        )
+        for file in index.files
+        if wanted
+    ]
+    stages.run("pair_texts", pair_texts, tasks)
+    texts = found_texts(config.output_dir, [task.unit_id for task in tasks])
+    return tuple(NearDuplicate(sample, texts.get(str(sample.value))) for sample in near)
 
 
 def _source_report(name: str, finished: Finished) -> SourceReport:

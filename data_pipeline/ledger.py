@@ -18,7 +18,7 @@ from contracts import storage
 from contracts.config import Json, fingerprint
 from contracts.errors import DataError
 
-CODE_SCHEMA = 2
+CODE_SCHEMA = 3
 """Part of each unit's id: raised when the code makes other outputs of the same inputs."""
 
 

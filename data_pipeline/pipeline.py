@@ -30,6 +30,7 @@ from data_pipeline.chain import (
     write_groups,
 )
 from data_pipeline.config import DataConfig
+from data_pipeline.data_card import CARD_NAME, write_card
 from data_pipeline.document_index import (
     INDEX_PATH,
     SCHEMA_VERSION,
@@ -158,6 +159,7 @@ def make_dataset(
         finished = commit(config, index, groups, model_path=model_path, tracker=tracker)
         report = report_data(config, finished, stages)
         write_report(report, config.output_dir)
+        write_card(config, report)
         log_report(report, stages, tracker, config.output_dir)
     outputs = final_outputs(finished, config.output_dir)
     ledger.commit("job", job_id, outputs=outputs, result={"num_kept": report.num_kept})
@@ -214,7 +216,7 @@ def commit(
 
 def final_outputs(finished: Finished, output_dir: str) -> list[str]:
     """All files that a finished job consists of, relative to its folder."""
-    paths = [f"{TOKENIZER_FOLDER}/{MODEL_NAME}", JSON_NAME, PAGE_NAME]
+    paths = [f"{TOKENIZER_FOLDER}/{MODEL_NAME}", JSON_NAME, PAGE_NAME, CARD_NAME]
     for split, manifest in finished.manifests.items():
         paths += [*final_paths(manifest), f"{split}/{MANIFEST_NAME}"]
     index = finished.index
@@ -263,7 +265,7 @@ def log_report(report: ReportData, stages: StageRunner, tracker: Tracker, output
     """The job's figures and pages to the tracker."""
     tracker.log_metrics(0, report_metrics(report) | throughput_metrics(stages.reports))
     tracker.log_text(report.config_yaml, CONFIG_PATH)
-    for name in (JSON_NAME, PAGE_NAME):
+    for name in (JSON_NAME, PAGE_NAME, CARD_NAME):
         tracker.log_text(storage.read_bytes(storage.join(output_dir, name)).decode(), name)
 
 

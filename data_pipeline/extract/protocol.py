@@ -46,6 +46,8 @@ def document_of(
     if not text:
         return drop_of(record, "no_main_text")
     merged = {**(metadata or {}), **record.metadata}
+    if record.fetched_at:
+        merged["fetched_at"] = record.fetched_at
     return Document(
         doc_id=record.doc_id,
         source=record.source,

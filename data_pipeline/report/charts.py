@@ -1,7 +1,6 @@
 """Small charts as inline SVG: no script, no library, colours from the page's own variables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 
 from data_pipeline.report.numbers import grouped, percent
@@ -9,16 +8,6 @@ from data_pipeline.report.numbers import grouped, percent
 _WIDTH = 340
 _HEIGHT = 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 6, 6, 18, 24
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One bar of a bar list."""
-
-    label: str
-    value: int
-    note: str = ""
-    css: str = "kept"
 
 
 def length_histogram(buckets: Mapping[int, int]) -> str:
@@ -87,17 +76,3 @@ def _ticks(numbers: Sequence[int], step: float) -> list[str]:
                 f"{_power(number - 1)}</text>"
             )
     return ticks
-
-
-def bar_list(bars: Sequence[Bar], *, whole: int | None = None) -> str:
-    """Labelled horizontal bars; lengths are shares of `whole`, or of the longest."""
-    scale = whole or max((bar.value for bar in bars), default=0) or 1
-    rows = [
-        f'<li><span class="label">{escape(bar.label)}</span>'
-        f'<span class="track"><span class="bar {escape(bar.css)}" '
-        f'style="width:{100 * bar.value / scale:.2f}%"></span></span>'
-        f'<span class="number">{grouped(bar.value)}</span>'
-        f'<span class="note">{escape(bar.note)}</span></li>'
-        for bar in bars
-    ]
-    return f'<ul class="bars">{"".join(rows)}</ul>'

@@ -23,6 +23,16 @@ class ReportConfig(Config):
     """Dropped documents shown as text for each stage and reason."""
     sample_characters: PositiveInt = 1200
     """Of a shown document's text; the rest is cut off."""
+    num_pairs: NonNegativeInt = 12
+    """Near-duplicate pairs shown side by side."""
+    num_hosts: PositiveInt = 40
+    """Hosts shown, those with the most documents."""
+    max_host_units: PositiveInt = 1000
+    """Work units whose hosts are counted: of a larger job a sample, which the page says."""
+    table_documents: NonNegativeInt = 400
+    """Documents in the page's own table, chosen by hash; `browse` searches all of them."""
+    known_gaps: tuple[str, ...] = ()
+    """What the data card says of gaps that the job cannot know, one sentence each."""
 
 
 def length_bucket(length: int) -> int:
@@ -93,6 +103,87 @@ class DropSample:
 
 
 @dataclass(frozen=True)
+class GroupReport:
+    """What became of the documents of one group: a language, a host."""
+
+    name: str
+    num_in: int
+    num_kept: int
+    num_bytes: int
+    """UTF-8 bytes of the kept text."""
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """{stage/reason: count}, the most frequent first."""
+
+
+@dataclass(frozen=True)
+class HostsReport:
+    """The hosts with the most documents."""
+
+    hosts: tuple[GroupReport, ...] = ()
+    num_hosts: int = 0
+    """Different hosts that were seen."""
+    num_units: int = 0
+    """Work units whose hosts were counted ..."""
+    of_units: int = 0
+    """... of this many."""
+
+
+@dataclass(frozen=True)
+class TextSample:
+    """The beginning of a kept document."""
+
+    doc_id: str
+    uri: str
+    text: str
+
+
+@dataclass(frozen=True)
+class NearDuplicate:
+    """A near duplicate that was dropped, beside the document it repeats."""
+
+    dropped: DropSample
+    kept: TextSample | None
+    """None where the kept one stands in an earlier job's store."""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One document of the page's own table."""
+
+    doc_id: str
+    uri: str
+    source: str
+    language: str | None
+    decision: str
+    """`kept`, or stage/reason of the drop."""
+    value: str | None
+    measures: Mapping[str, float | str]
+
+
+@dataclass(frozen=True)
+class Period:
+    """When the documents of a source were fetched; ISO 8601."""
+
+    first: str
+    last: str
+
+
+@dataclass(frozen=True)
+class TimelinePoint:
+    """The state of the job at one moment."""
+
+    seconds: float
+    """Since the job began."""
+    stage: str
+    documents: int
+    """Done by the stage until then."""
+    num_bytes: int
+    """Read by the stage until then."""
+    rss_bytes: int
+    """Largest resident size of one worker; 0 where it is not known."""
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything the report shows; `num_in = num_kept + all of dropped`."""
 
@@ -114,6 +205,13 @@ class ReportData:
     """Records that are no pages, by type, as a WARC's requests: read, and not in `num_in`."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """Where it came from: code version, config sha256, tracker run, ..."""
+    by_language: tuple[GroupReport, ...] = ()
+    hosts: HostsReport = HostsReport()
+    near_duplicates: tuple[NearDuplicate, ...] = ()
+    table: tuple[TableRow, ...] = ()
+    periods: Mapping[str, Period] = field(default_factory=dict)
+    """By source, where its records have dates."""
+    timeline: tuple[TimelinePoint, ...] = ()
 
     @property
     def num_dropped(self) -> int:
@@ -137,7 +235,7 @@ class DropSampler:
         if self._config.samples_per_reason == 0:
             return False
         kept = self._lowest.get((drop.stage, drop.reason), {})
-        key = _order(drop.doc_id)
+        key = shown_order(drop.doc_id)
         return len(kept) < self._config.samples_per_reason or key < max(kept)
 
     def add(self, drop: Drop, text: str) -> None:
@@ -154,7 +252,7 @@ class DropSampler:
         """Take samples that another sampler kept."""
         for sample in samples:
             kept = self._lowest.setdefault((sample.stage, sample.reason), {})
-            kept[_order(sample.doc_id)] = sample
+            kept[shown_order(sample.doc_id)] = sample
             if len(kept) > self._config.samples_per_reason:
                 del kept[max(kept)]
 
@@ -167,7 +265,8 @@ class DropSampler:
         )
 
 
-def _order(doc_id: str) -> str:
+def shown_order(doc_id: str) -> str:
+    """Those with the lowest are shown: the same choice at any order and number of units."""
     return hashlib.blake2b(f"shown\0{doc_id}".encode(), digest_size=16).hexdigest()
 
 

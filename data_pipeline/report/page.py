@@ -1,11 +1,16 @@
-"""The report as one self-contained HTML page: no script, no request, all foreign text escaped."""
+"""The report as one self-contained HTML page: all foreign text escaped, no request to anywhere.
+
+Its one script, the search in the table of documents, is allowed by its hash alone.
+"""
 
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 
-from data_pipeline.report.charts import Bar, bar_list, length_histogram
+from data_pipeline.report.charts import length_histogram
 from data_pipeline.report.data import DropSample, ReportData, SourceReport
+from data_pipeline.report.documents_table import documents_table, script_hash
+from data_pipeline.report.groups import by_host, by_language, by_source
 from data_pipeline.report.numbers import (
     grouped,
     in_bytes,
@@ -14,9 +19,9 @@ from data_pipeline.report.numbers import (
     percent,
     short,
 )
+from data_pipeline.report.pairs import near_duplicates
 from data_pipeline.report.style import STYLE
-
-_MOST_LANGUAGES = 15
+from data_pipeline.report.timeline import timeline
 
 
 def html_page(data: ReportData) -> str:
@@ -24,11 +29,16 @@ def html_page(data: ReportData) -> str:
     sections = (
         _head(data),
         _funnel(data),
+        by_source(data),
+        by_language(data),
+        by_host(data),
+        documents_table(data),
+        near_duplicates(data.near_duplicates),
+        _samples(data),
         _sources(data),
         _lengths(data),
-        _languages(data),
         _splits(data),
-        _samples(data),
+        timeline(data.timeline),
         _times(data),
         _origin(data),
     )
@@ -36,7 +46,7 @@ def html_page(data: ReportData) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'\">"
+        f"style-src 'unsafe-inline'; script-src {script_hash()}; connect-src 'self'\">"
         f"<title>{escape(data.title)} – data report</title><style>{STYLE}</style></head>\n"
         f"<body><main>{''.join(sections)}</main></body></html>\n"
     )
@@ -157,19 +167,6 @@ def _lengths(data: ReportData) -> str:
         '<h2>Length of kept documents</h2><p class="quiet">Documents by bytes of text; each bar is '
         f'twice as long as the one before it.</p><div class="grid">{charts}</div>'
     )
-
-
-def _languages(data: ReportData) -> str:
-    if not data.languages:
-        return ""
-    ranked = sorted(data.languages.items(), key=lambda item: (-item[1], item[0]))
-    total = sum(data.languages.values())
-    bars = [Bar(name, count, percent(count, total)) for name, count in ranked[:_MOST_LANGUAGES]]
-    rest = ranked[_MOST_LANGUAGES:]
-    if rest:
-        count = sum(count for _, count in rest)
-        bars.append(Bar(f"{len(rest)} others", count, percent(count, total)))
-    return f'<h2>Languages of kept documents</h2><div class="card">{bar_list(bars)}</div>'
 
 
 def _splits(data: ReportData) -> str:

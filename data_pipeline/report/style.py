@@ -63,13 +63,6 @@ tr.total td { font-weight: 600; }
 .bar { height: 100%; }
 .bar.kept { background: var(--kept); }
 .bar.dropped { background: var(--dropped); }
-.bars { list-style: none; margin: 0; padding: 0; }
-.bars li {
-  display: grid; grid-template-columns: 110px 1fr 84px 64px; gap: 12px; align-items: center;
-  padding: 3px 0;
-}
-.bars .number, .bars .note { text-align: right; }
-.bars .note { font-size: 13px; }
 .legend { font-size: 13px; color: var(--quiet); margin: 0 0 10px; }
 .legend i {
   display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin: 0 5px 0 14px;
@@ -99,13 +92,61 @@ pre {
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 20px; margin: 0; }
 dt { color: var(--quiet); }
 dd { margin: 0; overflow-wrap: anywhere; }
+.scroll { max-height: 640px; overflow: auto; }
+td.wide { width: 22%; min-width: 90px; }
+td.reasons { text-align: left; font-size: 13px; color: var(--quiet); white-space: normal; }
+td.reasons b { font-weight: 500; color: var(--ink); }
+table.groups td:first-child { max-width: 260px; overflow: hidden; text-overflow: ellipsis; }
+th:last-child { padding-right: 0; }
+table.groups th:last-child { text-align: left; }
+td.shade {
+  background: linear-gradient(var(--c), var(--c)) left bottom / var(--share) 3px no-repeat;
+}
+td.shade.kept { --c: var(--kept); }
+td.shade.dropped { --c: var(--dropped); }
+.fields { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; margin-bottom: 12px; }
+.fields input, .fields select, .fields button {
+  font: inherit; color: inherit; background: var(--page); border: 1px solid var(--line);
+  border-radius: 6px; padding: 5px 9px; max-width: 220px;
+}
+.fields input { flex: 1 1 220px; max-width: none; }
+.fields button { cursor: pointer; min-width: 34px; }
+.fields button:disabled { opacity: 0.35; cursor: default; }
+table.documents { table-layout: fixed; }
+table.documents th, table.documents td {
+  text-align: left; overflow: hidden; text-overflow: ellipsis; padding-left: 0;
+}
+table.documents th:nth-child(1) { width: 112px; }
+table.documents th:nth-child(3) { width: 90px; }
+table.documents th:nth-child(4) { width: 84px; }
+table.documents th:nth-child(5) { width: 240px; }
+table.documents th:nth-child(6) { width: 120px; }
+table.documents tbody tr { cursor: pointer; }
+table.documents tbody tr:hover td { background: var(--hover); }
+td.id { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: 12.5px; }
+td.kept { color: var(--kept); }
+td.dropped { color: var(--dropped); }
+tr.details td { white-space: normal; cursor: default; background: var(--page); padding: 12px; }
+tr.details dl {
+  grid-template-columns: repeat(auto-fill, minmax(230px, max-content) 90px); font-size: 13px;
+}
+tr.details pre { margin-top: 10px; max-height: 320px; overflow: auto; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 16px; margin-bottom: 14px; }
+.pair > div { background: var(--page); border-radius: 8px; padding: 12px 14px; min-width: 0; }
+.pair b { font-size: 13px; overflow-wrap: anywhere; }
+.pair pre { margin-top: 8px; font: inherit; font-size: 14px; }
+mark { background: color-mix(in srgb, var(--dropped) 30%, transparent); color: inherit; }
+svg .line { fill: none; stroke: var(--kept); stroke-width: 1.6; stroke-linejoin: round; }
+svg .band { fill: var(--track); opacity: 0.7; }
+svg .band.other { opacity: 0.25; }
+svg .name { font-size: 12px; fill: var(--ink); }
+code { font: 13px ui-monospace, Menlo, Consolas, monospace; }
 @media (max-width: 640px) {
+  .pair { grid-template-columns: 1fr; }
   main { padding: 24px 14px 60px; }
   .funnel li { grid-template-columns: 1fr 80px 80px; }
   .funnel .head span:nth-child(2) { display: none; }
   .funnel .track { grid-column: 1 / 4; grid-row: 2; }
   .funnel .reasons { grid-column: 1 / 4; }
-  .bars li { grid-template-columns: 70px 1fr 72px; }
-  .bars .note { display: none; }
 }
 """

@@ -221,7 +221,7 @@ def test_the_report_is_logged_as_text_wherever_the_output_stands(tmp_path: Path)
     journal = (tmp_path / "out" / "tracking.jsonl").read_text()
     entries = [json.loads(line) for line in journal.splitlines()]
     names = {entry["name"] for entry in entries if entry["event"] == "text"}
-    assert names == {"config.yaml", "report.json", "report.html"}
+    assert names == {"config.yaml", "report.json", "report.html", "DATA_CARD.md"}
     assert all(entry["event"] != "artifact" for entry in entries)
 
 

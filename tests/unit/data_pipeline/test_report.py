@@ -1,5 +1,7 @@
 """The report: counts that add up, drops chosen by hash, a page that runs nothing."""
 
+import base64
+import hashlib
 import io
 import json
 import random
@@ -17,11 +19,17 @@ from data_pipeline.records import Drop
 from data_pipeline.report import (
     DropSample,
     DropSampler,
+    GroupReport,
+    HostsReport,
+    NearDuplicate,
     ReportConfig,
     ReportData,
     SourceReport,
     SplitReport,
     StageTime,
+    TableRow,
+    TextSample,
+    TimelinePoint,
     add_counts,
     html_page,
     length_bucket,
@@ -29,6 +37,8 @@ from data_pipeline.report import (
     write_report,
 )
 from data_pipeline.report.numbers import grouped, in_bytes, in_time, percent, short
+from data_pipeline.report.pairs import marked
+from data_pipeline.report.timeline import timeline
 
 HOSTILE = (
     '<script>alert(1)</script> & "quotes" <img src=https://evil.example/x.png> \u202e\ud7ff é 漢字'
@@ -68,6 +78,25 @@ def make_report() -> ReportData:
         drop_samples=samples,
         config_yaml="sources:\n- kind: <x>\n",
         facts={"code version": "abc123"},
+        by_language=(
+            GroupReport("en", 60, 40, 30_000, {"gopher/too_few_words": 20}),
+            GroupReport("de", 20, 15, 15_000, {"gopher/few_stop_words": 5}),
+            *(GroupReport(f"x{i}", 1, 1, 10) for i in range(22)),
+        ),
+        hosts=HostsReport((GroupReport("<b>host</b>.example", 9, 4, 100),), 7, 10, 40),
+        near_duplicates=(
+            NearDuplicate(samples[0], TextSample("f" * 32, "https://b.example/", "the <kept> one")),
+            NearDuplicate(samples[1], None),
+        ),
+        table=(
+            TableRow(
+                "0" * 32, HOSTILE, "web", "en", "kept", None, {"gopher.x": 1.5, "y": "</script>"}
+            ),
+        ),
+        timeline=tuple(
+            TimelinePoint(float(i), "map" if i < 5 else "<write>", 10 * i, 1000 * i, 1 << 20)
+            for i in range(10)
+        ),
     )
 
 
@@ -86,11 +115,11 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_page_holds_no_script_no_request_and_the_text_as_it_was() -> None:
+def test_page_makes_no_request_and_holds_the_text_as_it_was() -> None:
     page = Page()
     page.feed(html_page(make_report()))
     names = {tag for tag, _ in page.tags}
-    assert not names & {"script", "img", "link", "iframe", "object", "form"}
+    assert not names & {"img", "link", "iframe", "object", "form"}
     assert not any(
         key.startswith("on") or key in {"src", "href"} for _, a in page.tags for key in a
     )
@@ -98,6 +127,47 @@ def test_page_holds_no_script_no_request_and_the_text_as_it_was() -> None:
     assert HOSTILE in page.text
     assert "crawl & <books>" in page.text
     assert "- kind: <x>" in page.text
+    assert "<b>host</b>.example" in page.text
+
+
+def test_page_allows_its_own_script_alone() -> None:
+    text = html_page(make_report())
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    assert len(scripts) == 1
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in text
+    page = Page()
+    page.feed(text)
+    assert [a.get("type") for tag, a in page.tags if tag == "script"] == ["application/json", None]
+
+
+def test_rows_of_the_table_cannot_end_their_script() -> None:
+    text = html_page(make_report())
+    rows = re.search(r'id="document-rows">(.*?)</script>', text, re.DOTALL)
+    assert rows
+    assert json.loads(rows[1]) == [
+        ["0" * 32, HOSTILE, "web", "en", "kept", None, {"gopher.x": 1.5, "y": "</script>"}]
+    ]
+
+
+def test_page_says_that_hosts_were_sampled() -> None:
+    page = Page()
+    page.feed(html_page(make_report()))
+    assert "Counted in 10 of 40 work units" in page.text
+
+
+def test_near_duplicates_mark_what_differs() -> None:
+    left, right = marked("a <b> c d", "a <b> x d")
+    assert left == "a &lt;b&gt; <mark>c</mark> d"
+    assert right == "a &lt;b&gt; <mark>x</mark> d"
+
+
+def test_timeline_needs_more_than_a_moment() -> None:
+    assert timeline(()) == ""
+    assert timeline([TimelinePoint(1.0, "map", 1, 1, 0)] * 5) == ""
+    shown = timeline(make_report().timeline)
+    assert "&lt;write&gt;" in shown
+    assert shown.count("<polyline") == 3
 
 
 def test_page_says_every_reason_source_and_split() -> None:
@@ -120,7 +190,8 @@ def test_page_says_every_reason_source_and_split() -> None:
 def test_page_of_an_empty_job() -> None:
     data = replace(
         make_report(), num_in=0, num_kept=0, dropped={}, sources=(), splits=(), languages={},
-        times=(), drop_samples=(), facts={},
+        times=(), drop_samples=(), facts={}, by_language=(), hosts=HostsReport(),
+        near_duplicates=(), table=(), timeline=(),
     )  # fmt: skip
     assert "documents read" in html_page(data)
 
