@@ -65,6 +65,8 @@ def map_units(
             extractor=config.extractor,
             filters=config.filters,
             dedup=config.dedup,
+            opt_out=config.opt_out,
+            pii=config.pii,
         )
         for item in planned
     ]

@@ -8,7 +8,7 @@ from contracts.config import Config, as_tree, fingerprint
 from contracts.tracking import MlflowConfig, TrackingConfig
 from data_pipeline.dedup import DedupConfig
 from data_pipeline.extract import ExtractorConfig
-from data_pipeline.filters import FilterConfig
+from data_pipeline.filters import FilterConfig, OptOutConfig, PiiConfig
 from data_pipeline.report import ReportConfig
 from data_pipeline.runner import LocalRunnerConfig, RunnerConfig
 from data_pipeline.sections import SplitConfig
@@ -20,7 +20,7 @@ WITHOUT_INFLUENCE = frozenset(
     {"output_dir", "runner", "tracking", "report", "start_from", "documents_dir"}
 )
 """Sections that change nothing in the data."""
-OF_THE_DOCUMENTS = ("sources", "extractor", "filters", "dedup")
+OF_THE_DOCUMENTS = ("sources", "extractor", "opt_out", "filters", "pii", "dedup")
 """Sections that decide which documents a store holds."""
 
 
@@ -35,8 +35,12 @@ class DataConfig(Config):
     """What is read, in this order; names are unique."""
     extractor: ExtractorConfig
     """How a page's main text is taken from its HTML."""
+    opt_out: OptOutConfig = OptOutConfig()
+    """What a page says against its use, and whether it is honoured: before all filters."""
     filters: tuple[FilterConfig, ...] = ()
     """Rules in the order in which they may name a drop; none keeps everything."""
+    pii: PiiConfig | None = None
+    """Masking of personal data, behind the filters and before deduplication; None: off."""
     dedup: DedupConfig = DedupConfig()
     """How duplicates are found, in this job and against earlier ones."""
     split: SplitConfig = SplitConfig()
@@ -74,6 +78,12 @@ class DataConfig(Config):
                     f"filters.{i} ({section.kind}): sources {unknown} are not in this config, "
                     f"which has {names}; correct the names or remove them"
                 )
+        unknown = sorted(set((self.pii and self.pii.sources) or ()) - set(names))
+        if unknown:
+            raise ValueError(
+                f"pii.sources: {unknown} are not in this config, which has {names}; correct the "
+                "names or remove them"
+            )
         if self.documents_dir is not None and self.start_from == "sources":
             raise ValueError(
                 f"documents_dir={self.documents_dir} has no effect with from=sources; "

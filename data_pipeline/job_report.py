@@ -45,7 +45,7 @@ def report_data(config: DataConfig, finished: Finished, stages: StageRunner) -> 
     index = finished.index
     samples = _drop_samples(config, index, stages)
     survey, periods = _survey(config, index, stages)
-    order = [*CHAIN, *dict.fromkeys(section.kind for section in config.filters), "dedup"]
+    order = [*CHAIN, "opt_out", *dict.fromkeys(section.kind for section in config.filters), "dedup"]
     dropped: dict[str, dict[str, int]] = {}
     for file in index.files:
         dropped = add_counts(dropped, file.dropped)

@@ -7,6 +7,7 @@ from contracts.config import Json, as_tree
 from contracts.errors import DataError
 from data_pipeline.config import DataConfig
 from data_pipeline.document_index import StoreFile
+from data_pipeline.filters import sections_identity
 from data_pipeline.ledger import unit_id
 from data_pipeline.records import WorkUnit
 from data_pipeline.sources import SourceConfig
@@ -39,7 +40,7 @@ def plan_units(
     """
     reading: list[Json] = [
         as_tree(config.extractor),
-        [as_tree(section) for section in config.filters],
+        sections_identity([config.opt_out, *config.filters, config.pii]),
         None if config.dedup.minhash is None else dict(config.dedup.minhash.fingerprint()),
     ]
     planned: list[PlannedUnit] = []

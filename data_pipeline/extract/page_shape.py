@@ -16,6 +16,17 @@ _NOT_NESTING = frozenset(
 _TITLE = re.compile(r"<title\b[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _LANGUAGE = re.compile(r"<html\b[^>]{0,1024}?\slang\s*=\s*[\"']?([A-Za-z][A-Za-z0-9-]{1,34})", re.I)
 TITLE_CHARACTERS = 300
+# Begins with a plain character, which is looked for much faster than a class of two.
+_META = re.compile(r"<[mM][eE][tT][aA]\s([^>]{1,2000})")
+_MAY_TELL_USE = re.compile(r"bot|tdm-", re.IGNORECASE)
+_USE_NAME = re.compile(
+    r"\bname\s*=\s*[\"']?\s*([\w-]{0,40}?(?:robots|bot|tdm-reservation|tdm-policy))"
+    r"\s*(?:[\"'\s/]|\Z)",
+    re.IGNORECASE,
+)
+_CONTENT = re.compile(
+    r"\bcontent\s*=\s*(?:\"([^\"]{0,500})|'([^']{0,500})|([^\s\"'>]{1,500}))", re.IGNORECASE
+)
 
 
 def is_deeper_than(page: str, limit: int) -> bool:
@@ -49,4 +60,28 @@ def head_metadata(page: str) -> dict[str, str]:
     language = _LANGUAGE.search(head)
     if language:
         found["html_lang"] = language[1].lower()
+    return found | _use_metadata(head)
+
+
+def _use_metadata(head: str) -> dict[str, str]:
+    """What meta tags say of the page's use: `meta.robots` and TDMRep's `meta.tdm-*`.
+
+    A tag for one bot stands as in the X-Robots-Tag header, the bot's name in front.
+    """
+    end = head.find("</head")
+    robots: list[str] = []
+    found: dict[str, str] = {}
+    for tag in _META.findall(head, 0, end if end >= 0 else len(head)):
+        named = _USE_NAME.search(tag) if _MAY_TELL_USE.search(tag) else None
+        content = _CONTENT.search(tag) if named else None
+        if named is None or content is None:
+            continue
+        name = named[1].lower()
+        value = html.unescape(next(filter(None, content.groups()), "")).strip()
+        if name.startswith("tdm-"):
+            found.setdefault(f"meta.{name}", value)
+        else:
+            robots.append(value if name == "robots" else f"{name}: {value}")
+    if robots:
+        found["meta.robots"] = "\n".join(robots)
     return found

@@ -9,8 +9,11 @@ from data_pipeline.filters.chain import FilterChain, Judgement
 from data_pipeline.filters.fineweb import FineWebConfig
 from data_pipeline.filters.gopher_quality import GopherQualityConfig
 from data_pipeline.filters.gopher_repetition import GopherRepetitionConfig
+from data_pipeline.filters.identity import sections_identity
 from data_pipeline.filters.language import LanguageConfig
 from data_pipeline.filters.length import LengthConfig
+from data_pipeline.filters.opt_out import OptOutConfig
+from data_pipeline.filters.pii import PiiConfig
 from data_pipeline.filters.protocol import DocumentFilter
 from data_pipeline.filters.text_view import TextView
 from data_pipeline.filters.url import UrlConfig
@@ -37,6 +40,9 @@ __all__ = [
     "Judgement",
     "LanguageConfig",
     "LengthConfig",
+    "OptOutConfig",
+    "PiiConfig",
     "TextView",
     "UrlConfig",
+    "sections_identity",
 ]

@@ -2,7 +2,9 @@
 
 Every filter that applies to the document's source measures it, also behind one that refused, so
 that another set of thresholds can be judged from the stored measures alone. The first filter in
-config order that refuses names the drop.
+config order that refuses names the drop; before them all stands what the page itself says against
+its use. Behind the verdict personal data is masked, in dropped documents too: their samples are
+kept. Of a page that opted out no text is kept.
 """
 
 from collections.abc import Sequence
@@ -13,6 +15,10 @@ from contracts.errors import ConfigError, DataError
 from data_pipeline.filters.c4 import C4Config
 from data_pipeline.filters.c4_lines import C4LineRemoval
 from data_pipeline.filters.language import Language
+from data_pipeline.filters.opt_out import STAGE as OPT_OUT
+from data_pipeline.filters.opt_out import OptOutConfig
+from data_pipeline.filters.pii import STAGE as PII
+from data_pipeline.filters.pii import PiiConfig
 from data_pipeline.filters.protocol import DocumentFilter
 from data_pipeline.filters.text_view import TextView
 from data_pipeline.records import Document, Measures, Verdict
@@ -34,7 +40,8 @@ class Judgement:
     """What the filters found in one document."""
 
     document: Document
-    """As it goes on: language set, lines removed where the config says so."""
+    """As it goes on: language set, lines removed and personal data masked where the config says so;
+    without its text when it opted out."""
     measures: Measures
     """`<kind>.<name>` to value, of every filter that applies to its source."""
     verdict: Verdict
@@ -60,12 +67,20 @@ class _Link:
 
 
 class FilterChain:
-    """The filters of a config, in its order."""
+    """The filters of a config, in its order, between opting out and masking."""
 
-    def __init__(self, configs: Sequence[FilterSection]) -> None:
-        self._links = tuple(_link(config) for config in configs)
-        for i, link in enumerate(self._links):
-            if any(map(link.overlaps, self._links[:i])):
+    def __init__(
+        self,
+        configs: Sequence[FilterSection],
+        opt_out: OptOutConfig | None = None,
+        pii: PiiConfig | None = None,
+    ) -> None:
+        links = tuple(_link(config) for config in configs)
+        first: tuple[_Link, ...] = () if opt_out is None else (_Link(opt_out.build(), None, None),)
+        self._links = (*first, *links)
+        self._masker = None if pii is None else pii.build()
+        for i, link in enumerate(links):
+            if any(map(link.overlaps, links[:i])):
                 raise ConfigError(
                     f"filters.{i}: a second {link.filter.stage!r} judges the same source, and one "
                     "measure has one name; merge the two or give them different `sources`"
@@ -94,7 +109,16 @@ class FilterChain:
                 document = replace(document, language=language, language_score=score)
                 view = TextView(document)
         verdict = self.decide_from_measures(measures, document.source)
-        return Judgement(document, measures, verdict)
+        if verdict.stage == OPT_OUT:
+            document = replace(document, text="")
+        return Judgement(self._masked(document, measures), measures, verdict)
+
+    def _masked(self, document: Document, measures: dict[str, float | str]) -> Document:
+        if self._masker is None or not self._masker.applies_to(document.source):
+            return document
+        masked = self._masker.mask(document.text)
+        measures.update({f"{PII}.{name}": value for name, value in masked.measures.items()})
+        return document if masked.text is document.text else replace(document, text=masked.text)
 
     def decide_from_measures(self, measures: Measures, source: str) -> Verdict:
         """The verdict of these filters on measures taken earlier; a pure function of both.

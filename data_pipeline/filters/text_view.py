@@ -15,6 +15,7 @@ class TextView:
     def __init__(self, document: Document) -> None:
         self.text = document.text
         self.uri = document.uri
+        self.metadata = document.metadata
         self.language = document.language
         self.language_score = document.language_score
 

@@ -200,7 +200,7 @@ class CommonCrawl:
             origin=origin,
             charset=page.charset,
             fetched_at=item.date or None,
-            metadata=self._metadata,
+            metadata={**self._metadata, **page.metadata},
         )
 
 

@@ -7,7 +7,8 @@ or that is no HTML whatever its header says, is a `Refusal`.
 
 import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import brotli
 
@@ -16,6 +17,9 @@ from data_pipeline.sources.gzip_frames import GZIP_MAGIC
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 LOOK_BYTES = 1 << 16
 """How far into a body its kind is looked for."""
+KEPT_HEADERS = ("content-language", "x-robots-tag", "tdm-reservation", "tdm-policy")
+"""Headers that go on with the page: its language, and what it says against its use."""
+MAX_HEADER_CHARACTERS = 500
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? +(\d{3})\b")
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
@@ -35,6 +39,8 @@ class Page:
     body: bytes
     media_type: str
     charset: str | None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Headers that matter later, as `http.<name>`."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,13 @@ def page_of_response(block: bytes, *, max_payload_bytes: int) -> Page | Refusal:
     decoded = _decoded(body, headers.get("content-encoding", ""), max_payload_bytes)
     if isinstance(decoded, Refusal):
         return decoded
-    return html_page(decoded, charset)
+    page = html_page(decoded, charset)
+    kept = {
+        f"http.{name}": headers[name][:MAX_HEADER_CHARACTERS]
+        for name in KEPT_HEADERS
+        if name in headers
+    }
+    return replace(page, metadata=kept) if kept and isinstance(page, Page) else page
 
 
 def html_page(body: bytes, charset: str | None) -> Page | Refusal:
@@ -88,12 +100,15 @@ def content_type(value: str) -> tuple[str, str | None]:
 
 
 def _headers(head: bytes) -> dict[str, str]:
-    """Header fields by lower-case name; the first of a repeated one counts."""
+    """Header fields by lower-case name; the first of a repeated one counts, of robots all do."""
     found: dict[str, str] = {}
     for line in head.decode("latin-1").splitlines()[1:]:
         name, colon, value = line.partition(":")
-        if colon:
-            found.setdefault(name.strip().lower(), value.strip())
+        name = name.strip().lower()
+        if colon and name == "x-robots-tag" and name in found:
+            found[name] = f"{found[name]}\n{value.strip()}"
+        elif colon:
+            found.setdefault(name, value.strip())
     return found
 
 

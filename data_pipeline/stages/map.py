@@ -18,7 +18,7 @@ from data_pipeline.documents import (
 )
 from data_pipeline.extract import ExtractorConfig, build_extractor
 from data_pipeline.extract.charset import charset_of, decoded
-from data_pipeline.filters import FilterChain, FilterConfig
+from data_pipeline.filters import FilterChain, FilterConfig, OptOutConfig, PiiConfig
 from data_pipeline.progress import ProgressFile
 from data_pipeline.records import Document, Drop, Origin, RawRecord, WorkUnit, make_doc_id
 from data_pipeline.sources import SourceConfig
@@ -42,6 +42,8 @@ class MapTask:
     extractor: ExtractorConfig
     filters: tuple[FilterConfig, ...]
     dedup: DedupConfig
+    opt_out: OptOutConfig | None = None
+    pii: PiiConfig | None = None
 
     @property
     def num_bytes(self) -> int:
@@ -59,7 +61,7 @@ def map_unit(task: MapTask, progress: ProgressFile) -> Outcome:
         storage.join(task.output_dir, path) for path in paths
     )
     extractor = build_extractor(task.extractor)
-    chain = FilterChain(task.filters)
+    chain = FilterChain(task.filters, task.opt_out, task.pii)
     signer = task.dedup.build()
     signatures = []
     counting = Counting(progress)

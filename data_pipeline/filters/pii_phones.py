@@ -1,0 +1,148 @@
+"""Finds telephone numbers in text: what is written as one, never digits alone.
+
+A number is taken for one by its form: with a country code that is assigned (ITU-T E.164), with the
+separators of North America, of France, of Japan, or with a trunk zero and an area code; or, in any
+form, behind a word such as `Tel.`. Dates, prices, decimals, ISBN, ISSN, arXiv ids, order and
+account numbers have other forms, other words before them, or are part of a longer run. Numbers kept
+for fiction (555-0100 to 555-0199) stay.
+"""
+
+import itertools
+import re
+
+_GAP = "[ \u00a0\u202f()./\u2010-\u2013-]"
+_NOT_DIGITS = bytes(range(128, 256)) + b" ()./-+"
+_SHAPE = bytes(ord("0") if 48 <= byte <= 57 else ord(" ") for byte in range(256))
+MIN_DIGITS = 7
+"""Of the shortest number looked for without a word before it; with one, six."""
+
+_RUN = re.compile(rf"[(+]{{0,2}}\d(?:{_GAP}{{0,3}}\d){{5,}}")
+_START = re.compile(r"\(\+?\d{1,5}\)|\+?\d+")
+_INTERNATIONAL = re.compile(rf"\(?(?:\+|00)[ ]?([1-9]\d{{0,2}})(?:{_GAP}{{0,4}}\d){{5,14}}(?!\d)")
+_AMERICAN = re.compile(
+    r"(?:1[ .-])?(?:\(([2-9]\d\d)\) ?|([2-9]\d\d)([.-]))([2-9]\d\d)[ .-]\d{4}(?![\w-]|\.\d)"
+)
+_FRENCH = re.compile(r"0[1-9]([ \u00a0.-])\d\d(?:\1\d\d){3}(?!\1?\d)")
+_JAPANESE = re.compile(r"0\d{1,3}-\d{2,4}-\d{4}(?![\w-])")
+_NATIONAL = re.compile(
+    rf"(?:\(0[1-9]\d{{0,4}}\)|0[1-9]\d{{1,4}})(?: ?[/\u2013-] ?|{_GAP})\d{{2,}}"
+    r"(?:[ \u00a0./\u2010-\u2013-]\d+){0,4}(?![\w]|\.\d)"
+)
+_LAST_GROUP = re.compile(r"[^\d]+\d+\Z")
+_ANY = re.compile(rf"\(?\+?\d(?:{_GAP}{{0,3}}\d){{5,14}}(?!\d)")
+
+_WORD_BEFORE = re.compile(
+    r"(?:(?<![^\W\d_])(?:tel|tél|telefon|telephone|téléphone|teléfono|telefono|telefone|telefoon|"
+    r"telefax|tlf|tfno|phone|telephon|fon|fone|ph|fax|mobile?|móvil|cell|cellulare|celular|handy|"
+    r"hotline|gsm|whatsapp|sms|kom|тел|телефон|факс)|電話|电话|传真|☎|☏|✆|📞|📱)"
+    r"[ \u00a0]?(?:no|nr|num|number|nummer)?[^\w\n]{0,4}\Z",
+    re.IGNORECASE,
+)
+_OTHER_NUMBER_BEFORE = re.compile(
+    r"(?:\b(?:isbn|issn|ean|gtin|upc|asin|sku|doi|arxiv|pmid|iban|bic|blz|konto|kto|account|order|"
+    r"bestell|artikel|art|item|part|serial|seriennummer|model\w?|hrb|hra|ust|vat|patent|"
+    r"invoice|rechnung|case|ticket|id|ref|isin|wkn|nr|no|num|number|nummer)\b[^\w\n]{0,2}(?:id|nr|"
+    r"no|num|number|nummer)?|#|№|[€$£¥=])[^\w\n]{0,3}\Z",
+    re.IGNORECASE,
+)
+_DATE = re.compile(
+    r"(?:0?[1-9]|[12]\d|3[01])([./-])(?:0?[1-9]|1[0-2])\1(?:19|20)\d\d|(?:19|20)\d\d([./-])\d\d?\2\d\d"
+)
+_LOOK_BACK = 24
+_JOINED_BEFORE = frozenset("_-+/\\=&%#@:,.'\u2212")
+
+# Country codes of one, two and three digits (ITU-T E.164, list of 2016 with later additions).
+_TWO_DIGITS = (
+    *((20, 20), (27, 27), (30, 34), (36, 36), (39, 41), (43, 49), (51, 58)),
+    *((60, 66), (81, 82), (84, 84), (86, 86), (90, 95), (98, 98)),
+)
+_THREE_DIGITS = (
+    *((211, 213), (216, 216), (218, 218), (220, 269), (290, 291), (297, 299), (350, 359)),
+    *((370, 389), (420, 423), (500, 509), (590, 599), (670, 692), (800, 808), (850, 856)),
+    *((870, 888), (960, 979), (992, 998)),
+)
+
+
+def find_phones(text: str) -> list[tuple[int, int]]:
+    """(start, end) of each telephone number, in order, without overlap."""
+    shape = text.encode("utf-8", "replace").translate(_SHAPE, _NOT_DIGITS)
+    if b"000000" not in shape:
+        return []
+    found: list[tuple[int, int]] = []
+    for run in _RUN.finditer(text):
+        at = run.start()
+        is_behind_digits = False
+        while (start := _START.search(text, at, run.end())) is not None:
+            end = _end_of_number(text, start.start(), is_behind_digits=is_behind_digits)
+            is_behind_digits = end is None
+            at = start.end() if end is None else end
+            if end is not None:
+                found.append((start.start(), end))
+    return found
+
+
+def _end_of_number(text: str, start: int, *, is_behind_digits: bool) -> int | None:
+    """Where the telephone number that begins at `start` ends; None where none does.
+
+    Args:
+        text: the whole text.
+        start: of a group of digits, with what may open it.
+        is_behind_digits: whether other digits, which are no telephone number, stand just before.
+    """
+    before = text[max(0, start - _LOOK_BACK) : start]
+    if before and (before[-1].isalnum() or _DATE.match(text, start)):
+        return None
+    if _WORD_BEFORE.search(before):
+        found = _INTERNATIONAL.match(text, start) or _ANY.match(text, start)
+        return None if found is None or _num_digits(found[0]) > 16 else found.end()
+    if _OTHER_NUMBER_BEFORE.search(before):
+        return None
+    international = _INTERNATIONAL.match(text, start)
+    if international is not None and _is_international(international, before):
+        return None if is_behind_digits and "+" not in international[0] else international.end()
+    if is_behind_digits or (before and before[-1] in _JOINED_BEFORE):
+        return None
+    return _end_of_national(text, start)
+
+
+def _is_international(match: re.Match[str], before: str) -> bool:
+    if before[-1:] in {"=", "_", "-", "/", "."} or not 8 <= _num_digits(match[0]) <= 17:
+        return False
+    digits = re.sub(r"\D", "", match[0]).removeprefix("00" if "+" not in match[0] else "")
+    if digits[0] == "1":
+        return len(digits) == 11 and digits[1] > "1" and digits[4:9] != "55501"
+    if digits[0] == "7":
+        return len(digits) == 11
+    # `+3.14` is a decimal: where a separator ends the first group, the group is the country code.
+    goes_on = match[0][match.end(1) - match.start() :][:1].isdecimal()
+    code = digits[:3] if goes_on else match[1]
+    is_two = _is_in(code[:2], _TWO_DIGITS)
+    return (is_two and (goes_on or len(code) == 2)) or _is_in(code, _THREE_DIGITS)
+
+
+def _is_in(code: str, ranges: tuple[tuple[int, int], ...]) -> bool:
+    return any(low <= int(code) <= high for low, high in ranges)
+
+
+def _end_of_national(text: str, start: int) -> int | None:
+    american = _AMERICAN.match(text, start)
+    if american is not None:
+        is_fiction = "55501" in re.sub(r"\D", "", american[0])[-7:-2]
+        return None if is_fiction else american.end()
+    french = _FRENCH.match(text, start)
+    if french is not None:
+        pairs = [int(pair) for pair in re.findall(r"\d\d", french[0])]
+        counts_up = all(b - a == 1 for a, b in itertools.pairwise(pairs))
+        return None if counts_up else french.end()
+    for pattern, fewest, most in ((_JAPANESE, 10, 11), (_NATIONAL, 9, 13)):
+        found = pattern.match(text, start)
+        number = "" if found is None else found[0]
+        while _num_digits(number) > most and (last := _LAST_GROUP.search(number)) is not None:
+            number = number[: last.start()]  # the next number, behind a single blank
+        if _num_digits(number) >= fewest:
+            return start + len(number)
+    return None
+
+
+def _num_digits(number: str) -> int:
+    return sum(map(str.isdecimal, number))
