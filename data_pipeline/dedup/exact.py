@@ -7,8 +7,13 @@ does.
 
 import re
 import unicodedata
+from functools import cache
 
 import xxhash
+
+from data_pipeline.dedup.normal_table import NormalForms
+from data_pipeline.native.code_points import code_points
+from data_pipeline.native.text_normal import is_built, normal_form
 
 # Signs that belong to the letter before them but are no word characters to `re`: combining accents,
 # Hebrew and Arabic points, vowel signs of the Indic scripts, Thai, Lao, Tibetan, Burmese and Khmer.
@@ -18,10 +23,27 @@ _MARKS = (
     "\u0981-\u0d83\u0dca-\u0ddf\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd"
     "\u0f71-\u0f84\u102b-\u103e\u17b6-\u17d3"
 )
+_ALL_MARKS = range(0x300, 0x1800)
 _BLANKS = ("\u00a0", "\u2026", "\u2011", "\u202f")
 _WORD = re.compile(rf"[\w{_MARKS}]+")
 _WORD_WITHOUT_MARKS = re.compile(r"\w+")
 _MARK = re.compile(f"[{_MARKS}]")
+
+
+@cache
+def _normal_forms() -> NormalForms:
+    return NormalForms(frozenset(filter(_MARK.match, map(chr, _ALL_MARKS))))
+
+
+def normal_bytes(text: str) -> bytes:
+    """`normalized` in UTF-8: compiled where that is built and no combining mark stands in it."""
+    found = None
+    if is_built():
+        forms = _normal_forms()
+        codes = code_points(text)
+        forms.cover(codes)
+        found = normal_form(codes, forms.forms, forms.expansions)
+    return normalized(text).encode() if found is None else found
 
 
 def normalized(text: str) -> str:
@@ -40,6 +62,6 @@ def _composed(text: str) -> str:
     return text if unicodedata.is_normalized("NFKC", text) else unicodedata.normalize("NFKC", text)
 
 
-def digest(text: str) -> bytes:
+def digest(text: bytes) -> bytes:
     """(16 bytes) xxh3-128 of a text as it stands; the caller normalises."""
-    return xxhash.xxh3_128_digest(text.encode("utf-8", "surrogatepass"))
+    return xxhash.xxh3_128_digest(text)

@@ -1,19 +1,10 @@
 """From a document to its signature: all that the search for duplicates needs to know of it."""
 
-import re
-
 import numpy as np
 
-from data_pipeline.dedup.exact import digest, normalized
+from data_pipeline.dedup.exact import digest, normal_bytes
 from data_pipeline.dedup.minhash import MinHashConfig, minhash_values
 from data_pipeline.records import Document, Signature
-
-# Thai, Lao, Burmese, Khmer, kana, Han: no blanks between words, so each character is a word.
-_UNSPACED = re.compile(
-    "([\u0e01-\u0e5b\u0e81-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\U00020000-\U0003ffff])"
-)
-_LEADS_OF_THREE_BYTES_OR_MORE = bytes(range(0xE0, 0xF8))
 
 
 class Signer:
@@ -24,17 +15,10 @@ class Signer:
 
     def signature(self, document: Document) -> Signature:
         """The signature of a document's text."""
-        text = normalized(document.text)
+        normal = normal_bytes(document.text)
         if self._minhash is None:
             values = np.zeros(0, dtype=np.uint32)
         else:
-            values = minhash_values(_words(text), self._minhash)
-        return Signature(document.doc_id, digest(text or document.text), values)
-
-
-def _words(normalized_text: str) -> list[bytes]:
-    encoded = normalized_text.encode()
-    # Unspaced scripts take three bytes or four in UTF-8, which few other normalised texts have.
-    if len(encoded.translate(None, _LEADS_OF_THREE_BYTES_OR_MORE)) < len(encoded):
-        encoded = _UNSPACED.sub(r" \1 ", normalized_text).encode()
-    return encoded.split()
+            values = minhash_values(normal, self._minhash)
+        told_apart = normal or document.text.encode("utf-8", "surrogatepass")
+        return Signature(document.doc_id, digest(told_apart), values)
