@@ -6,6 +6,8 @@ Each message says what failed, the value, the limit or expectation, where, and w
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_BAD_CONFIG = 2
+EXIT_QUARANTINED = 3
+"""Done, but with files that could not be read: quarantine.json of the output folder names them."""
 EXIT_STOPPED = 75  # EX_TEMPFAIL of sysexits.h: stopped cleanly, resume me
 
 

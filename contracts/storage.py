@@ -143,6 +143,40 @@ def atomic_write(url: str) -> Iterator[IO[bytes]]:
     handle.close()
 
 
+def create(url: str, data: bytes) -> bool:
+    """Commit `data` under `url` unless something stands there: of several writers one wins.
+
+    Returns:
+        Whether this call has written it. In an object store the last writer wins, and all are
+        told that they did: only for content that is the same whoever writes it.
+    """
+    if not is_local(url):
+        if exists(url):
+            return False
+        write_bytes(url, data)
+        return True
+    path = local_path(url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with partial.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            if path.exists():
+                return False
+            partial.replace(path)
+        _sync_directory(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+    return True
+
+
 def _sync_directory(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:

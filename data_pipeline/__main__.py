@@ -13,7 +13,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from rich.console import Console
@@ -24,6 +24,7 @@ from contracts.errors import (
     EXIT_BAD_CONFIG,
     EXIT_DONE,
     EXIT_FAILED,
+    EXIT_QUARANTINED,
     EXIT_STOPPED,
     ConfigError,
     HeadwaterError,
@@ -33,7 +34,8 @@ from data_pipeline.browse import browse_server, parse_port
 from data_pipeline.check import derived_facts, facts_text
 from data_pipeline.config import DataConfig
 from data_pipeline.inspection import inspected, parse_selection
-from data_pipeline.pipeline import run_job
+from data_pipeline.pipeline import JobResult, run_job
+from data_pipeline.quarantine import QUARANTINE_NAME
 from data_pipeline.repack import repack_dataset
 from data_pipeline.report import print_report
 from data_pipeline.runner import LASTING_ERRNOS
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure_logging()
     signal.signal(signal.SIGTERM, _stop)
     try:
-        VERBS[given.verb](given)
+        return VERBS[given.verb](given) or EXIT_DONE
     except ConfigError as error:
         return _failed(error, EXIT_BAD_CONFIG)
     except HeadwaterError as error:
@@ -58,7 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "stopped: what was finished stays; run the same command again, it goes on from here\n"
         )
         return EXIT_STOPPED
-    return EXIT_DONE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(given: argparse.Namespace) -> None:
+def _run(given: argparse.Namespace) -> int:
     config = load_config(DataConfig, given.config, given.overrides)
     try:
         result = run_job(config)
@@ -88,12 +89,29 @@ def _run(given: argparse.Namespace) -> None:
         ) from error
     if result.report is None:
         sys.stdout.write(f"{result.output_dir} is finished: nothing to do\n")
-        return
+        return _told_of_quarantine(result)
     console = Console()
     print_report(result.report, console)
     console.print(f"report: {result.output_dir}/report.html", soft_wrap=True)
     if result.tracker_page is not None:
         console.print(f"tracker: {result.tracker_page}", soft_wrap=True)
+    return _told_of_quarantine(result)
+
+
+def _told_of_quarantine(result: JobResult) -> int:
+    """Name the files that could not be read; the exit code that says so."""
+    if not result.quarantined:
+        return EXIT_DONE
+    left_out = [unit for unit in result.quarantined if unit.kind == "left_out"]
+    first = result.quarantined[0]
+    sys.stderr.write(
+        f"done, but {len(left_out)} files were left out and "
+        f"{len(result.quarantined) - len(left_out)} cut short, see "
+        f"{result.output_dir}/{QUARANTINE_NAME}; the first: {first.url}: {first.error}; "
+        "mend them and run the same command again: it reads those that were left out, and those "
+        "that changed\n"
+    )
+    return EXIT_QUARANTINED
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -146,7 +164,7 @@ def _repack(given: argparse.Namespace) -> None:
         )
 
 
-VERBS = {
+VERBS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "run": _run,
     "check": _check,
     "inspect": _inspect,

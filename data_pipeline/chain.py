@@ -6,7 +6,7 @@ the units before it: a changed section gives new ids to the stages it concerns a
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts import storage
@@ -15,13 +15,15 @@ from contracts.errors import DataError
 from contracts.shards import ShardInfo
 from data_pipeline.config import DataConfig
 from data_pipeline.document_index import INDEX_PATH, DocumentIndex, StoreFile
+from data_pipeline.drop_bounds import DropBounds
 from data_pipeline.ledger import unit_id
 from data_pipeline.plan import PlannedUnit, groups_of
+from data_pipeline.quarantine import Quarantined, write_quarantine
 from data_pipeline.sources.protocol import READ
-from data_pipeline.stage_runner import StageRunner
+from data_pipeline.stage_runner import Found, StageRunner
 from data_pipeline.stages.counting import UnitCounts
 from data_pipeline.stages.dedup import DedupTask, dedup_all
-from data_pipeline.stages.map import MapTask, map_unit
+from data_pipeline.stages.map import UNREADABLE_FILE, MapTask, map_unit
 from data_pipeline.stages.publish import PublishTask, publish_unit
 from data_pipeline.stages.task import work_path
 from data_pipeline.stages.tokenizer import SampleTask, TokenizerTask, make_tokenizer, sample_unit
@@ -70,33 +72,55 @@ def map_units(
         )
         for item in planned
     ]
-    results = stages.run("map", map_unit, tasks)
-    return [
-        Mapped(item, UnitCounts.from_json(result))
-        for item, result in zip(planned, results, strict=True)
-    ]
+    bounds = DropBounds(
+        config.max_drop_rate,
+        max_stage_drop_rates=config.max_stage_drop_rates,
+        after_pages=config.drop_rates_after_pages,
+        source_bytes=_bytes_by_source(planned),
+    )
+
+    def watch(task: MapTask, found: Found) -> None:
+        if found.result is None:
+            bounds.left_out(task.unit.source, task.num_bytes, str(found.error))
+        else:
+            bounds.add(task.unit.source, UnitCounts.from_json(found.result))
+
+    found = stages.run_each("map", map_unit, tasks, watch=watch)
+    bounds.require()
+    mapped: list[Mapped] = []
+    quarantined: list[Quarantined] = []
+    for item, of_unit in zip(planned, found, strict=True):
+        if of_unit.result is not None:
+            # Units that were left out leave no gap: places count those that were read.
+            counts = UnitCounts.from_json(of_unit.result)
+            mapped.append(Mapped(replace(item, ordinal=len(mapped)), counts))
+        entry = quarantined_unit(item, of_unit)
+        if entry is not None:
+            quarantined.append(entry)
+    write_quarantine(quarantined, config.output_dir)
+    return mapped
 
 
-def require_readable(mapped: Sequence[Mapped], max_drop_rate: float) -> None:
-    """Refuse a source of which too much could not be read.
+def _bytes_by_source(planned: Sequence[PlannedUnit]) -> Counter[str]:
+    sizes: Counter[str] = Counter()
+    for item in planned:
+        sizes[item.unit.source] += item.unit.size_bytes
+    return sizes
 
-    Raises:
-        DataError: with the share, the bound and the most frequent reasons.
-    """
-    num_in: Counter[str] = Counter()
-    reasons: dict[str, Counter[str]] = {}
-    for item in mapped:
-        name = item.planned.unit.source
-        num_in[name] += item.counts.num_in
-        reasons.setdefault(name, Counter()).update(item.counts.dropped.get(READ, {}))
-    for name, refused in reasons.items():
-        if refused.total() > max_drop_rate * num_in[name]:
-            top = ", ".join(f"{reason} {count}" for reason, count in refused.most_common(3))
-            raise DataError(
-                f"source {name!r}: {refused.total()} of {num_in[name]} pages could not be read, "
-                f"more than max_drop_rate={max_drop_rate}: {top}; look at the drops under "
-                "work/map, mend the files, or raise max_drop_rate"
-            )
+
+def quarantined_unit(item: PlannedUnit, found: Found) -> Quarantined | None:
+    """The entry of a unit that was left out or cut short; None of one that was read."""
+    unit = item.unit
+    if found.result is None:
+        error = f"{type(found.error).__name__}: {found.error}"
+        place = (unit.source, unit.url, unit.start, error, found.attempts)
+        return Quarantined("left_out", "map", item.map_id, *place)
+    if UNREADABLE_FILE in UnitCounts.from_json(found.result).dropped.get(READ, {}):
+        error = "reading ended early: see its drop `unreadable_file`"
+        return Quarantined(
+            "cut_short", "map", item.map_id, unit.source, unit.url, unit.start, error, 1
+        )
+    return None
 
 
 def dedup_identity(config: DataConfig, planned: Sequence[PlannedUnit]) -> str:

@@ -1,23 +1,28 @@
 """The config of a data job: the rooms' sections, and the checks across them."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, PositiveInt, model_validator
 
 from contracts.config import Config, as_tree, fingerprint
 from contracts.tracking import MlflowConfig, TrackingConfig
 from data_pipeline.dedup import DedupConfig
-from data_pipeline.extract import ExtractorConfig
+from data_pipeline.extract import EXTRACT, ExtractorConfig
 from data_pipeline.filters import FilterConfig, OptOutConfig, PiiConfig
 from data_pipeline.report import ReportConfig
 from data_pipeline.runner import LocalRunnerConfig, RunnerConfig
 from data_pipeline.sections import SplitConfig
 from data_pipeline.shard_writer import ShardsConfig
 from data_pipeline.sources import SourceConfig
+from data_pipeline.sources.protocol import READ
 from data_pipeline.tokenization import TokenizerConfig, TrainTokenizerConfig
 
 WITHOUT_INFLUENCE = frozenset(
-    {"output_dir", "runner", "tracking", "report", "start_from", "documents_dir"}
+    {
+        *("output_dir", "runner", "tracking", "report", "start_from", "documents_dir"),
+        *("max_stage_drop_rates", "drop_rates_after_pages"),
+    }
 )
 """Sections that change nothing in the data."""
 OF_THE_DOCUMENTS = ("sources", "extractor", "opt_out", "filters", "pii", "dedup")
@@ -50,7 +55,13 @@ class DataConfig(Config):
     shards: ShardsConfig = ShardsConfig()
     """Row length, and the sizes of chunks and shards."""
     max_drop_rate: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
-    """Share of a source's pages that may be dropped while being read; more fails the job."""
+    """Share of a source's pages that may be dropped while being read; more ends the job, early
+    where that can be told. As well the share of its bytes that may stand in files left out."""
+    max_stage_drop_rates: Mapping[str, Annotated[float, Field(ge=0.0, le=1.0)]] = {}
+    """Share of a source's pages that a stage may drop, by stage: `{language: 0.9, extract: 0.3}`.
+    More ends the job; stages that are not named have no bound."""
+    drop_rates_after_pages: PositiveInt = 1000
+    """Pages of a source after which its drop rates are judged while it is still being read."""
     start_from: Literal["sources", "documents"] = Field(default="sources", alias="from")
     """`documents` reads the store of an earlier run instead of the sources. Written `from`."""
     documents_dir: str | None = None
@@ -83,6 +94,13 @@ class DataConfig(Config):
             raise ValueError(
                 f"pii.sources: {unknown} are not in this config, which has {names}; correct the "
                 "names or remove them"
+            )
+        known = {READ, EXTRACT, *(section.kind for section in self.filters)}
+        unknown = sorted(set(self.max_stage_drop_rates) - known)
+        if unknown:
+            raise ValueError(
+                f"max_stage_drop_rates: no stage is called {unknown}; this config has "
+                f"{sorted(known)}"
             )
         if self.documents_dir is not None and self.start_from == "sources":
             raise ValueError(

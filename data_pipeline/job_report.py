@@ -21,10 +21,11 @@ from data_pipeline.report import (
     StageTime,
     add_counts,
 )
-from data_pipeline.stage_runner import StageReport, StageRunner
+from data_pipeline.stage_runner import StageRunner
 from data_pipeline.stages.drop_samples import DropSamplesTask, merged_samples, sample_drops
 from data_pipeline.stages.pair_texts import PairTextsTask, found_texts, pair_texts
 from data_pipeline.stages.survey import Survey, SurveyTask, merged_survey, periods_of, survey_unit
+from data_pipeline.timeline import StageReport
 
 CHAIN = ("read", "extract")
 """Stages in front of the filters; `dedup` comes behind them."""

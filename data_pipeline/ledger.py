@@ -10,8 +10,10 @@ import fcntl
 import json
 import os
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from contracts import storage
@@ -20,6 +22,9 @@ from contracts.errors import DataError
 
 CODE_SCHEMA = 3
 """Part of each unit's id: raised when the code makes other outputs of the same inputs."""
+
+REMOTE_THREADS = 32
+"""Records of an object store that are read at once."""
 
 
 def unit_id(stage: str, *parts: Json) -> str:
@@ -69,35 +74,65 @@ class Ledger:
         url = self._record_url(stage, unit)
         if not storage.exists(url):
             return None
-        try:
-            tree = json.loads(storage.read_bytes(url))
-            outputs = tuple(Output(**output) for output in tree["outputs"])
-            done = Done(tree["stage"], tree["unit_id"], outputs, tree["result"])
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataError(
-                f"{url} is not a ledger record: {error}; remove the file, its unit runs again"
-            ) from error
-        return done if all(self._is_whole(output) for output in outputs) else None
+        done = _parsed(storage.read_bytes(url), url)
+        return done if all(self._is_whole(output) for output in done.outputs) else None
+
+    def find_all(self, stage: str, units: Collection[str]) -> dict[str, Done]:
+        """The records of those units that are done; looks only at records that are there.
+
+        Raises:
+            DataError: a record is not one of ours.
+        """
+        there = self._units_there(stage)
+        wanted = [unit for unit in units if unit in there]
+        if storage.is_local(self.output_dir):
+            found = [self.find(stage, unit) for unit in wanted]
+        else:
+            with ThreadPoolExecutor(REMOTE_THREADS) as threads:  # each is a few round trips
+                found = list(threads.map(partial(self.find, stage), wanted))
+        return {done.unit_id: done for done in found if done is not None}
+
+    def _units_there(self, stage: str) -> set[str]:
+        """Units that have a record, by one listing."""
+        url = self.url(f"ledger/{stage}")
+        if not storage.is_local(url):
+            names = storage.list_files(f"{url}/*.json")
+        elif storage.local_path(url).is_dir():
+            names = [path.name for path in storage.local_path(url).iterdir()]
+        else:
+            names = []
+        return {name.rpartition("/")[2].removesuffix(".json") for name in names}
 
     def _is_whole(self, output: Output) -> bool:
         url = self.url(output.path)
         return storage.exists(url) and storage.file_info(url).size_bytes == output.size_bytes
 
     def commit(self, stage: str, unit: str, *, outputs: Sequence[str], result: Json) -> Done:
-        """Record a unit as done; its outputs stand already.
+        """Record a unit as done; its outputs stand already. Of several attempts the first counts.
+
+        A later attempt has written the same bytes under the same names; its record is not kept.
 
         Args:
             stage: the unit's stage.
             unit: its id.
             outputs: paths relative to the output folder.
             result: what the unit says of them.
+
+        Returns:
+            The record that stands: this one, or an earlier attempt's.
         """
         sizes = tuple(
             Output(path, storage.file_info(self.url(path)).size_bytes) for path in outputs
         )
         done = Done(stage, unit, sizes, result)
         text = json.dumps(asdict(done), indent=1, ensure_ascii=False)
-        storage.write_bytes(self._record_url(stage, unit), text.encode())
+        url = self._record_url(stage, unit)
+        if storage.create(url, text.encode()):
+            return done
+        earlier = self.find(stage, unit)
+        if earlier is not None:
+            return earlier
+        storage.write_bytes(url, text.encode())  # a record whose outputs were gone or cut
         return done
 
     def forget(self, stage: str, *, keep: Collection[str]) -> int:
@@ -118,6 +153,17 @@ class Ledger:
             if path.name.partition(".")[0] not in keep:
                 path.unlink()
         return len(stale)
+
+
+def _parsed(data: bytes, url: str) -> Done:
+    try:
+        tree = json.loads(data)
+        outputs = tuple(Output(**output) for output in tree["outputs"])
+        return Done(tree["stage"], tree["unit_id"], outputs, tree["result"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{url} is not a ledger record: {error}; remove the file, its unit runs again"
+        ) from error
 
 
 def sweep_leftovers(output_dir: str) -> int:

@@ -25,7 +25,6 @@ from data_pipeline.chain import (
     map_units,
     publish_identity,
     publish_units,
-    require_readable,
     tokenizer_identity,
     write_groups,
 )
@@ -51,6 +50,7 @@ from data_pipeline.manifests import (
     require_evaluation,
 )
 from data_pipeline.plan import PlannedUnit, plan_units
+from data_pipeline.quarantine import Quarantined, any_left_out, read_quarantine
 from data_pipeline.report import JSON_NAME, PAGE_NAME, ReportData, write_report
 from data_pipeline.stage_runner import StageRunner
 
@@ -68,6 +68,8 @@ class JobResult:
     report: ReportData | None
     """None when the job was finished before, and nothing was to do."""
     tracker_page: str | None
+    quarantined: tuple[Quarantined, ...] = ()
+    """Files that were left out or cut short."""
 
 
 def run_job(config: DataConfig) -> JobResult:
@@ -87,11 +89,12 @@ def run_job(config: DataConfig) -> JobResult:
         job_id = job_identity(config, inputs)
         if ledger.find("job", job_id) is not None:
             logger.info("job=%s is finished in %s: nothing to do", job_id, config.output_dir)
-            return JobResult(config.output_dir, None, None)
+            return JobResult(config.output_dir, None, None, read_quarantine(config.output_dir))
         storage.write_bytes(ledger.url(CONFIG_PATH), to_yaml(config).encode())
         with tracked(config) as tracker:
             report = make_dataset(config, inputs, ledger, tracker=tracker, job_id=job_id)
-        return JobResult(config.output_dir, report, tracker.page)
+        quarantined = read_quarantine(config.output_dir) if inputs.index is None else ()
+        return JobResult(config.output_dir, report, tracker.page, quarantined)
 
 
 @dataclass(frozen=True)
@@ -161,9 +164,10 @@ def make_dataset(
         write_report(report, config.output_dir)
         write_card(config, report)
         log_report(report, stages, tracker, config.output_dir)
-    outputs = final_outputs(finished, config.output_dir)
-    ledger.commit("job", job_id, outputs=outputs, result={"num_kept": report.num_kept})
-    ledger.forget("job", keep={job_id})
+    if inputs.index is not None or not any_left_out(config.output_dir):
+        outputs = final_outputs(finished, config.output_dir)
+        ledger.commit("job", job_id, outputs=outputs, result={"num_kept": report.num_kept})
+    ledger.forget("job", keep={job_id})  # without a record the next run tries what was left out
     stages.forget_others()
     return report
 
@@ -173,7 +177,6 @@ def make_documents(
 ) -> DocumentIndex:
     """Read, filter, deduplicate and publish: the document store."""
     mapped = map_units(config, units, stages)
-    require_readable(mapped, config.max_drop_rate)
     dedup_id = find_all_duplicates(config, mapped, stages)
     index = publish_units(config, mapped, dedup_id, stages)
     kept = [path for file in index.files for path in (file.path, file.signatures_path)]

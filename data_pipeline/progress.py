@@ -9,11 +9,13 @@ import json
 import logging
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import psutil
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -25,6 +27,20 @@ logger = logging.getLogger(__name__)
 WRITE_SECONDS = 1.5
 SHOW_SECONDS = 1.0
 LOG_SECONDS = 10.0
+SAMPLE_SECONDS = 5.0
+MAX_SAMPLES = 400
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The counts of a stage at one moment, for the report's curves."""
+
+    seconds: float
+    """Since the stage began."""
+    documents: int
+    bytes_read: int
+    rss_bytes: int
+    """Memory of the running tasks' processes together, as they last told."""
 
 
 @dataclass
@@ -62,14 +78,14 @@ class ProgressFile:
         if now < self._next:
             return
         self._next = now + WRITE_SECONDS
-        tree = [tally.documents, tally.bytes_read, dict(tally.dropped)]
+        tree = [tally.documents, tally.bytes_read, dict(tally.dropped), _rss_bytes()]
         data = json.dumps(tree).encode()
         if not storage.is_local(self._url):
             storage.write_bytes(self._url, data)
             return
         path = storage.local_path(self._url)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
+        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
         partial.write_bytes(data)
         partial.replace(path)
 
@@ -79,13 +95,18 @@ class ProgressFile:
             storage.local_path(self._url).unlink(missing_ok=True)
 
 
-def read_progress(url: str) -> Tally:
-    """A task's counts as last written; zero before the first time."""
+def _rss_bytes() -> int:
+    """Memory of this process."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def read_progress(url: str) -> tuple[Tally, int]:
+    """A task's counts and memory as last written; zero before the first time."""
     try:
-        documents, bytes_read, dropped = json.loads(storage.read_bytes(url))
+        documents, bytes_read, dropped, rss_bytes = json.loads(storage.read_bytes(url))
     except (DataError, ValueError):
-        return Tally()
-    return Tally(documents, bytes_read, Counter(dropped))
+        return Tally(), 0
+    return Tally(documents, bytes_read, Counter(dropped)), rss_bytes
 
 
 class StageProgress:
@@ -102,6 +123,10 @@ class StageProgress:
         self._finished = Tally()
         self._lock = threading.Lock()
         self._started = time.monotonic()
+        self.samples: list[Sample] = []
+        """The counts as they grew: what the report draws."""
+        self._next_sample = 0.0
+        self._sample_seconds = SAMPLE_SECONDS
 
     def finished(self, unit_id: str, tally: Tally) -> None:
         """A task is done: its counts are final."""
@@ -115,13 +140,27 @@ class StageProgress:
             total = Tally(
                 self._finished.documents, self._finished.bytes_read, +self._finished.dropped
             )
-            unfinished = set(self._unfinished)
+            num_done = self._num_tasks - len(self._unfinished)
+        rss_bytes = 0
         for url in storage.list_files(storage.join(self._folder, "*.json")):
-            if url.rpartition("/")[2].removesuffix(".json") in unfinished:
-                total.add(read_progress(url))
+            if url.rpartition("/")[2].removesuffix(".json") in self._unfinished:
+                tally, rss = read_progress(url)
+                total.add(tally)
+                rss_bytes += rss
         seconds = time.monotonic() - self._started
-        num_done = self._num_tasks - len(unfinished)
+        self._keep(Sample(seconds, total.documents, total.bytes_read, rss_bytes))
         return Snapshot(self.stage, total, seconds, self._total_bytes, num_done, self._num_tasks)
+
+    def _keep(self, sample: Sample) -> None:
+        """Remember a moment; of a long stage every second, then every fourth and so on."""
+        with self._lock:
+            if self.samples and sample.seconds < self._next_sample:
+                return
+            self.samples.append(sample)
+            if len(self.samples) >= MAX_SAMPLES:
+                self.samples[:] = self.samples[1::2]
+                self._sample_seconds *= 2
+            self._next_sample = sample.seconds + self._sample_seconds
 
 
 @dataclass(frozen=True)
@@ -187,8 +226,13 @@ def shown(progress: StageProgress, console: Console | None = None) -> Iterator[N
 
 def _log(progress: StageProgress, stop: threading.Event, console: Console) -> None:
     del console
-    while not stop.wait(LOG_SECONDS):
-        logger.info("stage=%s %s", progress.stage, progress.snapshot().line())
+    seconds = 0.0
+    while not stop.wait(SAMPLE_SECONDS):
+        snapshot = progress.snapshot()
+        seconds += SAMPLE_SECONDS
+        if seconds >= LOG_SECONDS:
+            logger.info("stage=%s %s", progress.stage, snapshot.line())
+            seconds = 0.0
 
 
 def _draw(progress: StageProgress, stop: threading.Event, console: Console) -> None:

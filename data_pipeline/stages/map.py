@@ -28,6 +28,8 @@ from data_pipeline.stages.task import Outcome, work_path
 
 logger = logging.getLogger(__name__)
 
+UNREADABLE_FILE = "unreadable_file"
+"""Reason of the drop that stands for all that comes behind where a file's reading ended early."""
 _IS_TEXT = re.compile(r"text/|application/(?:.*\+)?xml\b")
 
 
@@ -99,15 +101,24 @@ def _empty_document(source: str) -> Document:
 
 
 def _records(task: MapTask) -> Iterator[RawRecord | Drop]:
-    """The records of a unit; a file that cannot be read on is one more drop: the job goes on."""
+    """The records of a unit; a file that cannot be read on is one more drop: the job goes on.
+
+    Raises:
+        DataError: nothing of the file could be read: its unit fails, and is tried again next time.
+    """
+    num_records = 0
     try:
-        yield from task.source.build().records(task.unit)
+        for record in task.source.build().records(task.unit):
+            num_records += 1
+            yield record
     except DataError as error:
+        if not num_records:
+            raise
         logger.warning(
             "source=%s file=%s cannot be read: %s", task.unit.source, task.unit.url, error
         )
         doc_id = make_doc_id(task.unit.source, f"{task.unit.path}:{task.unit.start}")
-        yield Drop(doc_id, READ, "unreadable_file", str(error), task.unit.source, task.unit.url)
+        yield Drop(doc_id, READ, UNREADABLE_FILE, str(error), task.unit.source, task.unit.url)
 
 
 def _bytes_read(record: RawRecord | Drop, unit: WorkUnit) -> int:

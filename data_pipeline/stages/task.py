@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from contracts.config import Json
-from data_pipeline.ledger import Ledger
+from data_pipeline.ledger import Done, Ledger
 from data_pipeline.progress import ProgressFile
 
 
@@ -48,17 +48,29 @@ def run_task(
 ) -> dict[str, Json]:
     """Run one task and commit its record; what a runner calls.
 
+    Another attempt at the same task may run at the same time: both write the same bytes under the
+    same names, each file by an atomic rename, and the record of the first is the one that stands.
+
     Returns:
         The result as the ledger holds it.
     """
     ledger = Ledger(task.output_dir)
+    earlier = ledger.find(stage, task.unit_id)
+    if earlier is not None:  # by an attempt whose end was not heard of
+        return as_result(earlier)
     progress = ProgressFile(task.output_dir, task.unit_id)
     try:
         outcome = function(task, progress)
-        ledger.commit(stage, task.unit_id, outputs=outcome.outputs, result=outcome.result)
+        done = ledger.commit(stage, task.unit_id, outputs=outcome.outputs, result=outcome.result)
     finally:
         progress.remove()
-    return outcome.result
+    return as_result(done)
+
+
+def as_result(done: Done) -> dict[str, Json]:
+    """What a record says of its unit."""
+    assert isinstance(done.result, dict)
+    return done.result
 
 
 def work_path(stage: str, unit_id: str, what: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from data_pipeline.runner import CLUSTER_VARIABLE
+from data_pipeline.runner.ray import CLUSTER_VARIABLE
 from tests.data_job import ROOT, run_verb, shard_hashes, write_config, write_input
 
 RAY = str(Path(sys.executable).with_name("ray"))

@@ -5,12 +5,16 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from contracts.errors import DataError, LaunchError
-from data_pipeline.runner import RayRunner, RayRunnerConfig, RetryConfig
+from data_pipeline.runner import RayRunnerConfig, RetryConfig, Runner, StageWork, TaskResult
+from data_pipeline.runner.ray import RayRunner
 from tests.data_job import run_verb, write_config, write_input
+
+ArgumentT = TypeVar("ArgumentT")
 
 
 def square(number: int) -> int:
@@ -42,6 +46,12 @@ def torn(number: int) -> int:
     raise DataError(f"{number} is torn; mend it")
 
 
+def values(runner: Runner, work: StageWork[ArgumentT, int]) -> list[int]:
+    """What the tasks gave, in the order of the tasks."""
+    found = [item for item in runner.run(work) if isinstance(item, TaskResult)]
+    return [item.value for item in sorted(found, key=lambda item: item.index)]
+
+
 @pytest.fixture(scope="module")
 def runner() -> Iterator[RayRunner]:
     retry = RetryConfig(max_attempts=3, backoff_seconds=0.0)
@@ -51,25 +61,25 @@ def runner() -> Iterator[RayRunner]:
 
 
 def test_each_task_gives_its_result_and_few_are_in_flight(runner: RayRunner) -> None:
-    found = {r.index: r.value for r in runner.run("s", square, list(range(10)))}
+    found = dict(enumerate(values(runner, StageWork("s", square, list(range(10))))))
     assert found == {number: number * number for number in range(10)}
 
 
 def test_a_killed_worker_is_replaced(runner: RayRunner, tmp_path: Path) -> None:
-    assert [r.value for r in runner.run("s", dies_once, [str(tmp_path)])] == [1]
+    assert values(runner, StageWork("s", dies_once, [str(tmp_path)])) == [1]
 
 
 def test_network_trouble_is_tried_again_and_at_last_fails_loudly(
     runner: RayRunner, tmp_path: Path
 ) -> None:
-    assert [r.value for r in runner.run("s", flaky, [str(tmp_path)])] == [2]
+    assert values(runner, StageWork("s", flaky, [str(tmp_path)])) == [2]
     with pytest.raises(LaunchError, match=r"failed 3 times, the limit .*ConnectionResetError"):
-        list(runner.run("s", unreachable, [1]))
+        list(runner.run(StageWork("s", unreachable, [1])))
 
 
 def test_an_error_of_the_data_arrives_as_it_was_raised(runner: RayRunner) -> None:
     with pytest.raises(DataError, match="7 is torn; mend it"):
-        list(runner.run("s", torn, [7]))
+        list(runner.run(StageWork("s", torn, [7])))
 
 
 def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -9,13 +9,9 @@ from typing import TypeVar
 import pytest
 
 from contracts.errors import DataError, LaunchError
-from data_pipeline.runner import (
-    LocalRunnerConfig,
-    RetryConfig,
-    Runner,
-    _run_in_folder,
-    is_transient,
-)
+from data_pipeline.runner import LocalRunnerConfig, RetryConfig, Runner, StageWork, TaskResult
+from data_pipeline.runner.ray import _run_in_folder
+from data_pipeline.runner.retry import is_transient
 
 ArgumentT = TypeVar("ArgumentT")
 QUICK = RetryConfig(max_attempts=3, backoff_seconds=0.0)
@@ -56,11 +52,13 @@ def results(
     runner: Runner, function: Callable[[ArgumentT], int], arguments: list[ArgumentT]
 ) -> list[int]:
     try:
-        found = list(runner.run("stage", function, arguments))
+        found = list(runner.run(StageWork("stage", function, arguments)))
     finally:
         runner.close()
+    assert all(isinstance(item, TaskResult) for item in found)
     assert sorted(r.index for r in found) == list(range(len(arguments)))
-    return [r.value for r in sorted(found, key=lambda r: r.index)]
+    done = [item for item in found if isinstance(item, TaskResult)]
+    return [r.value for r in sorted(done, key=lambda r: r.index)]
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
