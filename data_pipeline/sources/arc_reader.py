@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import IO, cast
 
-from data_pipeline.sources.gzip_frames import GZIP_MAGIC
+from data_pipeline.native.gzip_magic import GZIP_MAGIC
 from data_pipeline.sources.read_errors import BROKEN
 from data_pipeline.sources.warc_reader import WarcItem
 

@@ -219,13 +219,12 @@ def _page_of_item(item: WarcItem, limit: int) -> Page | Refusal:
     media_type, charset = content_type(item.content_type)
     if len(item.block) > limit:
         return Refusal("payload_too_large", float(len(item.block)))
+    block = bytes(item.block)
     if item.warc_type == "conversion":
         if media_type != "text/plain":
             return Refusal("media_type", media_type[:80])
-        empty = not item.block.strip()
-        return (
-            Refusal("empty_body") if empty else Page(item.block, "text/plain", charset or "utf-8")
-        )
+        empty = not block.strip()
+        return Refusal("empty_body") if empty else Page(block, "text/plain", charset or "utf-8")
     if media_type not in HTML_TYPES:
         return Refusal("media_type", media_type[:80])
-    return html_page(item.block, charset)
+    return html_page(block, charset)

@@ -12,14 +12,23 @@ from dataclasses import dataclass, field, replace
 
 import brotli
 
-from data_pipeline.sources.gzip_frames import GZIP_MAGIC
+from data_pipeline.native.gzip_magic import GZIP_MAGIC
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+START_BYTES = 1 << 10
 LOOK_BYTES = 1 << 16
 """How far into a body its kind is looked for."""
 KEPT_HEADERS = ("content-language", "x-robots-tag", "tdm-reservation", "tdm-policy")
 """Headers that go on with the page: its language, and what it says against its use."""
 MAX_HEADER_CHARACTERS = 500
+MAX_HEAD_BYTES = 1 << 20
+"""An HTTP head that is longer is none."""
+MAX_CODINGS = 4
+MAX_MEMBERS = 256
+"""Of a body; more of either are made to keep a reader busy."""
+GZIP_WINDOW = 31
+"""What zlib calls gzip."""
+_INK = re.compile(rb"\S")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? +(\d{3})\b")
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
@@ -51,19 +60,19 @@ class Refusal:
     value: float | str | None = None
 
 
-def page_of_response(block: bytes, *, max_payload_bytes: int) -> Page | Refusal:
+def page_of_response(block: bytes | memoryview, *, max_payload_bytes: int) -> Page | Refusal:
     """The page of an HTTP response record, or why there is none."""
     status = _STATUS.match(block)
-    end = _HEAD_END.search(block)
+    end = _HEAD_END.search(block, 0, MAX_HEAD_BYTES)
     if status is None or end is None:
         return Refusal("http_garbage")
     if status[1] != b"200":
         return Refusal("http_status", status[1].decode())
-    headers = _headers(block[: end.start()])
+    headers = _headers(bytes(block[: end.start()]))
     media_type, charset = content_type(headers.get("content-type", ""))
     if media_type and media_type not in HTML_TYPES:
         return Refusal("media_type", media_type[:80])
-    body = block[end.end() :]
+    body = bytes(block[end.end() :])
     if "chunked" in headers.get("transfer-encoding", "").lower():
         body = _dechunked(body)
     decoded = _decoded(body, headers.get("content-encoding", ""), max_payload_bytes)
@@ -80,14 +89,18 @@ def page_of_response(block: bytes, *, max_payload_bytes: int) -> Page | Refusal:
 
 def html_page(body: bytes, charset: str | None) -> Page | Refusal:
     """A body as a page, unless its bytes say that it is something else."""
-    if not body.strip():
+    if not _INK.search(body):
         return Refusal("empty_body")
-    look = body[:LOOK_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\f")
+    for num_bytes in (START_BYTES, LOOK_BYTES):  # a page says what it is near its beginning
+        look = body[:num_bytes].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\f")
+        has_tags = _MARKUP.search(look) is not None
+        if has_tags:
+            break
     if look.startswith(_BINARY_STARTS) or look[4:8] == b"ftyp" or body[4:8] == b"ftyp":
         return Refusal("not_html", "binary")
     if _JSON.match(look):
         return Refusal("not_html", "json")
-    if not _MARKUP.search(look):
+    if not has_tags:
         return Refusal("not_html", "no tags")
     return Page(body, "text/html", charset)
 
@@ -136,7 +149,7 @@ def _decoded(body: bytes, codings: str, limit: int) -> bytes | Refusal:
     names = [name.strip() for name in codings.lower().split(",") if name.strip()]
     if body.startswith(GZIP_MAGIC) and not {"gzip", "x-gzip"} & set(names):
         names.append("gzip")
-    for name in reversed(names):
+    for name in reversed(names[-MAX_CODINGS:]):
         if body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
             break
         inflated = _inflated(body, name, limit)
@@ -149,7 +162,7 @@ def _decoded(body: bytes, codings: str, limit: int) -> bytes | Refusal:
 def _inflated(body: bytes, coding: str, limit: int) -> bytes | None:
     """The inflated body, or itself where it is not of this coding; None beyond the limit."""
     if coding in ("gzip", "x-gzip"):
-        windows: tuple[int, ...] = (31,) if body.startswith(b"\x1f\x8b") else ()
+        windows: tuple[int, ...] = (GZIP_WINDOW,) if body.startswith(b"\x1f\x8b") else ()
     elif coding == "deflate":
         windows = (15, -15)
     else:
@@ -163,19 +176,22 @@ def _inflated(body: bytes, coding: str, limit: int) -> bytes | None:
 
 def _inflated_members(body: bytes, window: int, limit: int) -> bytes | None:
     """All members of a zlib stream as far as they are sound; None beyond the limit."""
-    out = b""
-    while body:
+    parts: list[bytes] = []
+    num_bytes = 0
+    for _ in range(MAX_MEMBERS):
         inflater = zlib.decompressobj(window)
         try:
-            out += inflater.decompress(body, limit + 1 - len(out))
+            part = inflater.decompress(body, limit + 1 - num_bytes)
         except zlib.error:
-            return out or _sound_part(body, window, limit)
-        if len(out) > limit:
+            return b"".join(parts) or _sound_part(body, window, limit)
+        parts.append(part)
+        num_bytes += len(part)
+        if num_bytes > limit:
             return None
-        if not inflater.eof or inflater.unused_data == body:
-            return out
-        body = inflater.unused_data if window == 31 else b""
-    return out
+        body = inflater.unused_data
+        if not inflater.eof or not body or window != GZIP_WINDOW:
+            break
+    return b"".join(parts)
 
 
 def _sound_part(body: bytes, window: int, limit: int) -> bytes | None:

@@ -1,18 +1,27 @@
 """The records of a WARC file or byte range, with what is damaged told apart from what is whole.
 
-FastWARC parses the records. Gzip is unpacked here, frame by frame (`gzip_frames`), because every
-reader stops at the first damaged member or runs on into the next; this one loses the damaged
-record alone. Uncompressed, LZ4 and zstd files are given to FastWARC whole. A block longer than
-`max_block_bytes` is not read into memory.
+Gzip is unpacked here, frame by frame (`gzip_frames`), because every reader stops at the first
+damaged member or runs on into the next; this one loses the damaged record alone. A frame that holds
+one plain record, nearly every one, is taken apart here, too; FastWARC parses all others.
+Uncompressed, LZ4 and zstd files are given to FastWARC whole. A block longer than `max_block_bytes`
+is not read into memory.
 """
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO, BinaryIO, Literal, cast
+from typing import IO, BinaryIO, Literal, NamedTuple, cast
 
 from fastwarc.warc import ArchiveIterator, WarcRecord
 
-from data_pipeline.sources.gzip_frames import GZIP_MAGIC, Frame, Junk, frames, inflated_start
+from data_pipeline.native.gzip_magic import GZIP_MAGIC
+from data_pipeline.sources.gzip_frames import (
+    HEAD_BYTES,
+    Frame,
+    Junk,
+    WholeFrame,
+    frames,
+    inflated_start,
+)
 from data_pipeline.sources.read_errors import raise_outage
 
 WARC_MARK = b"WARC/"
@@ -21,12 +30,25 @@ LZ4_MAGIC = b"\x04\x22\x4d\x18"
 ZSTD_MAGICS = (b"\x28\xb5\x2f\xfd", b"\x5d\x2a\x4d\x18")
 NEXT_RECORD = b"\r\n\r\nWARC/1."
 SCAN_BYTES = 1 << 18
+RECORD_END = b"\r\n\r\n"
 TAIL_BYTES = 64
 """Bytes behind a record that may be line ends or padding; more is content it left out."""
+_FIELDS = (
+    *(b"WARC-Type", b"WARC-Record-ID", b"WARC-Target-URI"),
+    *(b"WARC-Date", b"Content-Length", b"Content-Type"),
+)
+_PLAIN_FIELDS = b"|".join(
+    b"%s:(?(%d)(?!)) ([!-~]%s)" % (name, number, b"[ -~]*+" if name == b"Content-Type" else b"++")
+    for number, name in enumerate(_FIELDS, start=1)
+)
+_PLAIN_HEAD = re.compile(
+    rb"WARC/1\.[01](?:\r\n(?:%s|(?!(?i:%s):)[A-Za-z][A-Za-z0-9-]*+:[ -~]*+))++\r\n\r\n"
+    % (_PLAIN_FIELDS, b"|".join(_FIELDS))
+)
+"""`Name: value` lines of printable ASCII; the known names in their usual case, none twice."""
 
 
-@dataclass(frozen=True)
-class WarcItem:
+class WarcItem(NamedTuple):
     """One record, or what is left of one."""
 
     offset: int
@@ -37,7 +59,7 @@ class WarcItem:
     uri: str = ""
     date: str = ""
     content_type: str = ""
-    block: bytes = b""
+    block: bytes | memoryview = b""
     """What the record holds, HTTP head included; empty for a damaged one."""
     damage: str | None = None
     """Why the record cannot be used."""
@@ -69,11 +91,44 @@ def gzip_warc_items(
     stream: IO[bytes], start: int, end: int, *, max_block_bytes: int
 ) -> Iterator[WarcItem]:
     """Every record that begins at or behind `start` and before `end`; damage is an item, too."""
-    for frame in frames(stream, WARC_MARK, start, end):
+    whole_bytes = max_block_bytes + HEAD_BYTES
+    for frame in frames(stream, WARC_MARK, start, end, whole_bytes=whole_bytes):
         if isinstance(frame, Junk):
             yield WarcItem(frame.start, frame.end - frame.start, damage="junk_between_records")
-        else:
+            continue
+        item = _plain_item(frame, max_block_bytes) if isinstance(frame, WholeFrame) else None
+        if item is None:
             yield from _frame_items(frame, max_block_bytes)
+        else:
+            yield item
+
+
+def _plain_item(frame: WholeFrame, max_block_bytes: int) -> WarcItem | None:
+    """The record of a frame that holds one in the plainest form; None: FastWARC must say.
+
+    Plain: a header as `_PLAIN_HEAD` has it, and behind a block as long as stated two line ends and
+    nothing more.
+    """
+    data = frame.data
+    head = _PLAIN_HEAD.match(data)
+    if head is None or not data.endswith(RECORD_END):
+        return None
+    warc_type, record_id, uri, date, length, content_type = (
+        value.decode() if value else "" for value in head.groups()
+    )
+    block_start, block_end = head.end(), len(data) - len(RECORD_END)
+    if length != str(block_end - block_start) or block_end - block_start > max_block_bytes:
+        return None
+    return WarcItem(
+        frame.start,
+        frame.end - frame.start,
+        warc_type.lower(),
+        record_id,
+        uri.strip("<>"),
+        date,
+        content_type.strip(),
+        memoryview(data)[block_start:block_end],
+    )
 
 
 def _frame_items(frame: Frame, max_block_bytes: int) -> Iterator[WarcItem]:
@@ -96,6 +151,8 @@ def _frame_items(frame: Frame, max_block_bytes: int) -> Iterator[WarcItem]:
     frame.drain()
     length = frame.end - frame.start
     damage = frame.damage or ("unreadable_record" if error else None)
+    if damage == "gzip_bomb" and held is not None and held.damage:
+        damage = None  # the record's own length says more
     if held is None:
         yield WarcItem(frame.start, length, damage=damage or "unreadable_record", detail=error)
         return
