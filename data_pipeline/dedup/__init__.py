@@ -6,7 +6,6 @@ then `find_duplicates(read_table(files, config), config)` once over all of them.
 
 from data_pipeline.dedup.clusters import SignatureTable, find_duplicates, signature_table
 from data_pipeline.dedup.config import DedupConfig
-from data_pipeline.dedup.exact import normalized
 from data_pipeline.dedup.minhash import MinHashConfig
 from data_pipeline.dedup.signature import Signer
 from data_pipeline.dedup.signature_store import (
@@ -15,6 +14,7 @@ from data_pipeline.dedup.signature_store import (
     signature_bytes,
     write_signatures,
 )
+from data_pipeline.normal_text import normalized
 
 __all__ = [
     "DedupConfig",

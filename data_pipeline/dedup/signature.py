@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from data_pipeline.dedup.exact import digest, normal_bytes
+from data_pipeline.dedup.exact import digest
 from data_pipeline.dedup.minhash import MinHashConfig, minhash_values
+from data_pipeline.normal_text import normal_bytes
 from data_pipeline.records import Document, Signature
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from data_pipeline.filters.c4 import C4Config
 from data_pipeline.filters.chain import FilterChain, Judgement
+from data_pipeline.filters.fasttext_model import FasttextModelConfig
 from data_pipeline.filters.fineweb import FineWebConfig
 from data_pipeline.filters.gopher_quality import GopherQualityConfig
 from data_pipeline.filters.gopher_repetition import GopherRepetitionConfig
@@ -17,6 +18,8 @@ from data_pipeline.filters.pii import PiiConfig
 from data_pipeline.filters.protocol import DocumentFilter
 from data_pipeline.filters.text_view import TextView
 from data_pipeline.filters.url import UrlConfig
+from data_pipeline.filters.url_blocklist import BlocklistConfig, UrlBlocklistConfig
+from data_pipeline.filters.word_list import TermFileConfig, WordListConfig
 
 FilterConfig = Annotated[
     UrlConfig
@@ -25,13 +28,18 @@ FilterConfig = Annotated[
     | GopherRepetitionConfig
     | GopherQualityConfig
     | C4Config
-    | FineWebConfig,
+    | FineWebConfig
+    | UrlBlocklistConfig
+    | WordListConfig
+    | FasttextModelConfig,
     Field(discriminator="kind"),
 ]
 
 __all__ = [
+    "BlocklistConfig",
     "C4Config",
     "DocumentFilter",
+    "FasttextModelConfig",
     "FilterChain",
     "FilterConfig",
     "FineWebConfig",
@@ -42,7 +50,10 @@ __all__ = [
     "LengthConfig",
     "OptOutConfig",
     "PiiConfig",
+    "TermFileConfig",
     "TextView",
+    "UrlBlocklistConfig",
     "UrlConfig",
+    "WordListConfig",
     "sections_identity",
 ]

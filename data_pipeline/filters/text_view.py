@@ -6,6 +6,7 @@ from data_pipeline.filters.native_counts import counts_of
 from data_pipeline.filters.repetition import ratio
 from data_pipeline.filters.text_counts import TextCounts
 from data_pipeline.filters.text_parts import split_lines, split_words
+from data_pipeline.normal_text import HashArray, normal_bytes, shingle_hashes
 from data_pipeline.records import Document
 
 
@@ -28,6 +29,16 @@ class TextView:
     def words(self) -> list[str]:
         """Words in order, punctuation included."""
         return split_words(self.text)
+
+    @cached_property
+    def normal(self) -> bytes:
+        """The text's normal form in UTF-8: words without case and punctuation."""
+        return normal_bytes(self.text)
+
+    @cached_property
+    def word_hashes(self) -> HashArray:
+        """(N,) a hash of each word of the normal form."""
+        return shingle_hashes(self.normal, 1)
 
     @cached_property
     def lines(self) -> list[str]:

@@ -1,6 +1,6 @@
 /* The normal form in which texts are compared, and the hashes of its shingles.
  *
- * Twins: dedup/exact.py, normalized; dedup/minhash.py, shingle_hashes. */
+ * Twins: normal_text/form.py, normalized; normal_text/ngrams.py, shingle_hashes. */
 #include "text.h"
 
 #include <string.h>

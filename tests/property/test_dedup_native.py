@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_pipeline.dedup.exact import normal_bytes, normalized
-from data_pipeline.dedup.minhash import python_shingle_hashes, shingle_hashes
-from data_pipeline.dedup.normal_table import second_characters
 from data_pipeline.native import library
 from data_pipeline.native.code_points import CODE_POINTS
+from data_pipeline.normal_text import normal_bytes, normalized, shingle_hashes
+from data_pipeline.normal_text.ngrams import python_shingle_hashes
+from data_pipeline.normal_text.table import second_characters
 
 pytestmark = pytest.mark.skipif(library() is None, reason="the compiled helpers are not built")
 

@@ -1,7 +1,7 @@
 """Which characters have a normal form of their own, for the compiled way to the normal form.
 
 A character's form depends on its neighbours where a combining mark meets a letter; the others are
-normalised one by one, and the text's form is theirs in a row. Twin: `exact.normalized`.
+normalised one by one, and the text's form is theirs in a row. Twin: `form.normalized`.
 """
 
 import unicodedata
