@@ -212,6 +212,9 @@ def _found_gaps(config: DataConfig, data: ReportData) -> Iterator[str]:
     if unread:
         counted = ", ".join(f"{reason} {count:,}" for reason, count in unread.items())
         yield f"Not readable, and so not judged: {counted}."
+    for file in data.unread_files:
+        what = "left out" if file.kind == "left_out" else "read in part only"
+        yield f"`{file.url}` of `{file.source}` was {what}: {_inline(file.error)}."
     for section in config.sources:
         if section.licence is None:
             yield (

@@ -11,6 +11,7 @@ from contracts.tokenizer import TokenizerSpec
 from data_pipeline.config import DataConfig
 from data_pipeline.document_index import DocumentIndex, StoreFile
 from data_pipeline.ledger import unit_id
+from data_pipeline.quarantine import read_quarantine
 from data_pipeline.report import (
     DropSample,
     NearDuplicate,
@@ -19,13 +20,15 @@ from data_pipeline.report import (
     SourceReport,
     SplitReport,
     StageTime,
+    TimelinePoint,
+    UnreadFile,
     add_counts,
 )
 from data_pipeline.stage_runner import StageRunner
 from data_pipeline.stages.drop_samples import DropSamplesTask, merged_samples, sample_drops
 from data_pipeline.stages.pair_texts import PairTextsTask, found_texts, pair_texts
 from data_pipeline.stages.survey import Survey, SurveyTask, merged_survey, periods_of, survey_unit
-from data_pipeline.timeline import StageReport
+from data_pipeline.timeline import StageReport, read_timeline
 
 CHAIN = ("read", "extract")
 """Stages in front of the filters; `dedup` comes behind them."""
@@ -46,6 +49,7 @@ def report_data(config: DataConfig, finished: Finished, stages: StageRunner) -> 
     index = finished.index
     samples = _drop_samples(config, index, stages)
     survey, periods = _survey(config, index, stages)
+    reports = read_timeline(config.output_dir)
     order = [*CHAIN, "opt_out", *dict.fromkeys(section.kind for section in config.filters), "dedup"]
     dropped: dict[str, dict[str, int]] = {}
     for file in index.files:
@@ -65,7 +69,12 @@ def report_data(config: DataConfig, finished: Finished, stages: StageRunner) -> 
         languages=dict(languages.most_common()),
         tokenizer=finished.tokenizer,
         seq_len=config.shards.seq_len,
-        times=tuple(_stage_time(report) for report in stages.reports),
+        times=tuple(map(_stage_time, reports)),
+        timeline=timeline_points(reports),
+        unread_files=tuple(
+            UnreadFile(unit.source, unit.url, unit.kind, unit.error, unit.attempts)
+            for unit in read_quarantine(config.output_dir)
+        ),
         drop_samples=samples,
         config_yaml=to_yaml(config),
         facts=finished.facts,
@@ -196,7 +205,34 @@ def _stage_time(report: StageReport) -> StageTime:
         num_items=report.documents if counted else report.num_tasks,
         item="documents" if counted else "units",
         num_bytes=report.read_bytes,
+        peak_rss_bytes=report.peak_rss_bytes,
+        num_retries=report.num_retries,
+        num_copies=report.num_copies,
+        num_quarantined=report.num_quarantined,
     )
+
+
+def timeline_points(reports: Sequence[StageReport]) -> tuple[TimelinePoint, ...]:
+    """The samples of all stages one behind the other; pauses between runs are left out."""
+    points = []
+    begin = 0.0
+    for report in reports:
+        points.append(TimelinePoint(begin, report.stage, 0, 0, 0))
+        points += [
+            TimelinePoint(
+                begin + sample.seconds,
+                report.stage,
+                sample.documents,
+                sample.bytes_read,
+                sample.rss_bytes,
+            )
+            for sample in report.samples
+            if sample.seconds < report.seconds
+        ]
+        begin += report.seconds
+        last = report.samples[-1].rss_bytes if report.samples else report.peak_rss_bytes
+        points.append(TimelinePoint(begin, report.stage, report.documents, report.read_bytes, last))
+    return tuple(points)
 
 
 def report_metrics(data: ReportData) -> dict[str, float]:

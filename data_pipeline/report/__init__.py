@@ -23,6 +23,7 @@ from data_pipeline.report.data import (
     TableRow,
     TextSample,
     TimelinePoint,
+    UnreadFile,
     add_counts,
     length_bucket,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "TableRow",
     "TextSample",
     "TimelinePoint",
+    "UnreadFile",
     "add_counts",
     "html_page",
     "length_bucket",

@@ -86,6 +86,12 @@ class StageTime:
     """What was counted: `documents`, `records`, `tokens`."""
     num_bytes: int
     """Bytes read by the stage."""
+    peak_rss_bytes: int = 0
+    """Most memory of one worker; 0 where it is not known."""
+    num_retries: int = 0
+    num_copies: int = 0
+    """Second attempts of tasks that ran too long."""
+    num_quarantined: int = 0
 
 
 @dataclass(frozen=True)
@@ -169,6 +175,18 @@ class Period:
 
 
 @dataclass(frozen=True)
+class UnreadFile:
+    """A file that gave nothing, or not all."""
+
+    source: str
+    url: str
+    kind: str
+    """`left_out` or `cut_short`."""
+    error: str
+    attempts: int
+
+
+@dataclass(frozen=True)
 class TimelinePoint:
     """The state of the job at one moment."""
 
@@ -180,7 +198,7 @@ class TimelinePoint:
     num_bytes: int
     """Read by the stage until then."""
     rss_bytes: int
-    """Largest resident size of one worker; 0 where it is not known."""
+    """Memory of all running tasks' processes together; 0 where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +230,7 @@ class ReportData:
     periods: Mapping[str, Period] = field(default_factory=dict)
     """By source, where its records have dates."""
     timeline: tuple[TimelinePoint, ...] = ()
+    unread_files: tuple[UnreadFile, ...] = ()
 
     @property
     def num_dropped(self) -> int:

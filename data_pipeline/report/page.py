@@ -8,7 +8,7 @@ from html import escape
 from itertools import groupby
 
 from data_pipeline.report.charts import length_histogram
-from data_pipeline.report.data import DropSample, ReportData, SourceReport
+from data_pipeline.report.data import DropSample, ReportData, SourceReport, StageTime
 from data_pipeline.report.documents_table import documents_table, script_hash
 from data_pipeline.report.groups import by_host, by_language, by_source
 from data_pipeline.report.numbers import (
@@ -28,6 +28,7 @@ def html_page(data: ReportData) -> str:
     """The whole page."""
     sections = (
         _head(data),
+        _unread(data),
         _funnel(data),
         by_source(data),
         by_language(data),
@@ -230,7 +231,7 @@ def _value(value: float | str) -> str:
 def _times(data: ReportData) -> str:
     if not data.times:
         return ""
-    head = ["Stage", "time", "items", "items/s", "read", "read/s"]
+    head = ["Stage", "time", "items", "items/s", "read", "read/s", "worker memory", "tried again"]
     rows = [
         [
             time.stage,
@@ -239,10 +240,36 @@ def _times(data: ReportData) -> str:
             short(time.num_items / time.seconds) if time.seconds > 0 else "–",
             in_bytes(time.num_bytes),
             in_bytes(time.num_bytes / time.seconds) if time.seconds > 0 else "–",
+            in_bytes(time.peak_rss_bytes) if time.peak_rss_bytes else "–",
+            _tried_again(time),
         ]
         for time in data.times
     ]
     return f"<h2>Throughput</h2>{_table(head, rows)}"
+
+
+def _tried_again(time: StageTime) -> str:
+    counts = (
+        (time.num_retries, "retries"),
+        (time.num_copies, "second copies"),
+        (time.num_quarantined, "given up"),
+    )
+    return ", ".join(f"{grouped(count)} {what}" for count, what in counts if count) or "–"
+
+
+def _unread(data: ReportData) -> str:
+    """Files that could not be read to their end."""
+    if not data.unread_files:
+        return ""
+    rows = [
+        [file.source, file.url, file.kind.replace("_", " "), grouped(file.attempts), file.error]
+        for file in data.unread_files
+    ]
+    return (
+        '<h2>Files that could not be read</h2><p class="quiet">Left out files are tried again by '
+        "the next run of the same command; of those cut short, what came before counts.</p>"
+        f"{_table(['Source', 'File', 'What', 'attempts', 'Error'], rows)}"
+    )
 
 
 def _origin(data: ReportData) -> str:

@@ -12,12 +12,19 @@ _WIDTH, _HEIGHT = 1000, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 10, 26, 22
 _MIN_BAND_FOR_NAME = 46
 _MOST_POINTS = 400
+_LASTING = 0.04
+"""Share of the time from which a stage sets the scale."""
+
+
+Curve = list[tuple[float, float]]
+"""(seconds, value)"""
 
 
 @dataclass(frozen=True)
 class _Panel:
     title: str
-    values: Sequence[tuple[float, float]]
+    curves: Sequence[Curve]
+    """One for each stage."""
     shown: Callable[[float], str]
 
 
@@ -29,49 +36,72 @@ def timeline(points: Sequence[TimelinePoint]) -> str:
         _Panel("documents per second", _rates(points, lambda p: p.documents), short),
         _Panel("bytes read per second", _rates(points, lambda p: p.num_bytes), in_bytes),
         _Panel(
-            "memory of the largest worker",
-            [(point.seconds, float(point.rss_bytes)) for point in points if point.rss_bytes],
+            "memory of all workers together",
+            _levels(points),
             in_bytes,
         ),
     ]
-    charts = "".join(_chart(panel, points) for panel in panels if len(panel.values) > 1)
+    charts = "".join(_chart(panel, points) for panel in panels if any(map(len, panel.curves)))
     return (
-        '<h2>Throughput and memory over time</h2><p class="quiet">Of the last run of this job; '
-        f"stages are the bands.</p>"
+        '<h2>Throughput and memory over time</h2><p class="quiet">All runs of this job end to end; '
+        "stages are the bands. Peaks of stages that took a moment are cut off.</p>"
         f'<div class="card">{charts}</div>'
     )
 
 
-def _rates(
-    points: Sequence[TimelinePoint], count: Callable[[TimelinePoint], int]
-) -> list[tuple[float, float]]:
-    """(seconds, count per second) between neighbours of one stage, smoothed by thinning."""
+def _stages(points: Sequence[TimelinePoint]) -> list[list[TimelinePoint]]:
+    """The points of each stage, thinned where there are very many."""
     every = max(1, len(points) // _MOST_POINTS)
-    rates: list[tuple[float, float]] = []
+    stages = []
     for _, group in groupby(points, key=lambda point: point.stage):
         stage = list(group)
-        chosen = stage[::every]
-        if chosen[-1] is not stage[-1]:
-            chosen.append(stage[-1])
-        for before, after in pairwise(chosen):
-            seconds = after.seconds - before.seconds
-            if seconds > 0:
-                rates.append((after.seconds, max(0, count(after) - count(before)) / seconds))
-    return rates
+        stages.append([*stage[:-1:every], stage[-1]])
+    return stages
+
+
+def _rates(points: Sequence[TimelinePoint], count: Callable[[TimelinePoint], int]) -> list[Curve]:
+    """How much per second between neighbouring points."""
+    return [
+        [
+            (moment, max(0, count(after) - count(before)) / (after.seconds - before.seconds))
+            for before, after in pairwise(stage)
+            for moment in (before.seconds, after.seconds)
+            if after.seconds > before.seconds
+        ]
+        for stage in _stages(points)
+    ]
+
+
+def _levels(points: Sequence[TimelinePoint]) -> list[Curve]:
+    """Memory where it is known."""
+    return [
+        [(point.seconds, float(point.rss_bytes)) for point in stage if point.rss_bytes]
+        for stage in _stages(points)
+    ]
+
+
+def _top(curves: Sequence[Curve], span: float) -> float:
+    """The highest value of the stages that lasted."""
+    lasting = [c for c in curves if c and c[-1][0] - c[0][0] >= _LASTING * span]
+    return max((value for curve in lasting or curves for _, value in curve), default=0.0) or 1.0
 
 
 def _chart(panel: _Panel, points: Sequence[TimelinePoint]) -> str:
     start, end = points[0].seconds, points[-1].seconds
-    most = max(value for _, value in panel.values) or 1.0
+    most = _top(panel.curves, end - start)
     room = _HEIGHT - _TOP - _BOTTOM
 
     def x(seconds: float) -> float:
         return _LEFT + (seconds - start) / (end - start) * (_WIDTH - _LEFT - _RIGHT)
 
     def y(value: float) -> float:
-        return _TOP + room * (1 - value / most)
+        return _TOP + room * (1 - min(value / most, 1.05))
 
-    line = " ".join(f"{x(seconds):.1f},{y(value):.1f}" for seconds, value in panel.values)
+    lines = [
+        " ".join(f"{x(seconds):.1f},{y(value):.1f}" for seconds, value in curve)
+        for curve in panel.curves
+        if len(curve) > 1
+    ]
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(panel.title)}">',
         *_bands(points, x),
@@ -86,7 +116,7 @@ def _chart(panel: _Panel, points: Sequence[TimelinePoint]) -> str:
             f"{escape(in_time(seconds - start))}</text>"
             for seconds in (start + (end - start) * part for part in (0.25, 0.5, 0.75))
         ),
-        f'<polyline class="line" points="{line}"/>',
+        *(f'<polyline class="line" points="{line}"/>' for line in lines),
         f'<text class="name" x="{_LEFT}" y="11">{escape(panel.title)}</text></svg>',
     ]
     return "".join(parts)

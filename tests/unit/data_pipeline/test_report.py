@@ -30,6 +30,7 @@ from data_pipeline.report import (
     TableRow,
     TextSample,
     TimelinePoint,
+    UnreadFile,
     add_counts,
     html_page,
     length_bucket,
@@ -72,7 +73,7 @@ def make_report() -> ReportData:
         tokenizer=TokenizerSpec("sentencepiece", "ab" * 32, 32_000, 2, 1, 0),
         seq_len=2048,
         times=(
-            StageTime("map", 12.5, 100, "records", 2_000_000),
+            StageTime("map", 12.5, 100, "records", 2_000_000, 1 << 20, 2, 1, 0),
             StageTime("dedup", 0.0, 60, "documents", 0),
         ),
         drop_samples=samples,
@@ -97,6 +98,7 @@ def make_report() -> ReportData:
             TimelinePoint(float(i), "map" if i < 5 else "<write>", 10 * i, 1000 * i, 1 << 20)
             for i in range(10)
         ),
+        unread_files=(UnreadFile("web", "s3://b/<x>.warc.gz", "cut_short", "torn <gzip>", 3),),
     )
 
 
@@ -167,7 +169,7 @@ def test_timeline_needs_more_than_a_moment() -> None:
     assert timeline([TimelinePoint(1.0, "map", 1, 1, 0)] * 5) == ""
     shown = timeline(make_report().timeline)
     assert "&lt;write&gt;" in shown
-    assert shown.count("<polyline") == 3
+    assert shown.count("<polyline") == 6
 
 
 def test_page_says_every_reason_source_and_split() -> None:
@@ -182,6 +184,9 @@ def test_page_says_every_reason_source_and_split() -> None:
         "validation",
         "4 others",
         "abc123",
+        "2 retries, 1 second copies",
+        "s3://b/<x>.warc.gz",
+        "torn <gzip>",
     ):
         assert word in page.text
     assert "3 of 30" in page.text
@@ -191,7 +196,7 @@ def test_page_of_an_empty_job() -> None:
     data = replace(
         make_report(), num_in=0, num_kept=0, dropped={}, sources=(), splits=(), languages={},
         times=(), drop_samples=(), facts={}, by_language=(), hosts=HostsReport(),
-        near_duplicates=(), table=(), timeline=(),
+        near_duplicates=(), table=(), timeline=(), unread_files=(),
     )  # fmt: skip
     assert "documents read" in html_page(data)
 
