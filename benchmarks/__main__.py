@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 from contracts.logs import configure_logging
 
-BENCHMARKS: dict[str, str] = {}
+BENCHMARKS: dict[str, str] = {
+    "data": "the data job beside datatrove, NeMo Curator and parts that join",
+}
 """{name: what it shows}; the module is benchmarks.<name>."""
 
 

