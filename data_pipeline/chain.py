@@ -23,8 +23,9 @@ from data_pipeline.sources.protocol import READ
 from data_pipeline.stage_runner import Found, StageRunner
 from data_pipeline.stages.counting import UnitCounts
 from data_pipeline.stages.dedup import DedupTask, dedup_all
-from data_pipeline.stages.map import UNREADABLE_FILE, MapTask, map_unit
+from data_pipeline.stages.map import MapTask, map_unit
 from data_pipeline.stages.publish import PublishTask, publish_unit
+from data_pipeline.stages.record_work import UNREADABLE_FILE, UnitWork
 from data_pipeline.stages.task import work_path
 from data_pipeline.stages.tokenizer import SampleTask, TokenizerTask, make_tokenizer, sample_unit
 from data_pipeline.stages.write import PASSES, WriteTask, write_group
@@ -62,13 +63,16 @@ def map_units(
         MapTask(
             output_dir=config.output_dir,
             unit_id=item.map_id,
-            unit=item.unit,
-            source=item.source,
-            extractor=config.extractor,
-            filters=config.filters,
-            dedup=config.dedup,
-            opt_out=config.opt_out,
-            pii=config.pii,
+            work=UnitWork(
+                unit=item.unit,
+                source=item.source,
+                extractor=config.extractor,
+                filters=config.filters,
+                dedup=config.dedup,
+                opt_out=config.opt_out,
+                pii=config.pii,
+            ),
+            limits=config.limits,
         )
         for item in planned
     ]

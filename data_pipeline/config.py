@@ -16,6 +16,7 @@ from data_pipeline.sections import SplitConfig
 from data_pipeline.shard_writer import ShardsConfig
 from data_pipeline.sources import SourceConfig
 from data_pipeline.sources.protocol import READ
+from data_pipeline.stages.isolation import PageLimitsConfig
 from data_pipeline.tokenization import TokenizerConfig, TrainTokenizerConfig
 
 WITHOUT_INFLUENCE = frozenset(
@@ -25,7 +26,7 @@ WITHOUT_INFLUENCE = frozenset(
     }
 )
 """Sections that change nothing in the data."""
-OF_THE_DOCUMENTS = ("sources", "extractor", "opt_out", "filters", "pii", "dedup")
+OF_THE_DOCUMENTS = ("sources", "extractor", "limits", "opt_out", "filters", "pii", "dedup")
 """Sections that decide which documents a store holds."""
 
 
@@ -40,6 +41,8 @@ class DataConfig(Config):
     """What is read, in this order; names are unique."""
     extractor: ExtractorConfig
     """How a page's main text is taken from its HTML."""
+    limits: PageLimitsConfig | None = PageLimitsConfig()
+    """What one page may cost; None works on pages in the task's own process, without limits."""
     opt_out: OptOutConfig = OptOutConfig()
     """What a page says against its use, and whether it is honoured: before all filters."""
     filters: tuple[FilterConfig, ...] = ()

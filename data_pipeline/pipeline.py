@@ -120,8 +120,8 @@ def planned_inputs(config: DataConfig) -> Inputs:
     if index.config_sha256 != config.documents_sha256:
         raise ConfigError(
             f"from=documents: the store in {folder} was made with other sources, extractor, "
-            f"filters or dedup (sha256 over these sections: {index.config_sha256}) than this "
-            f"config has ({config.documents_sha256}); set them as {folder}/{CONFIG_PATH} has "
+            f"limits, filters or dedup (sha256 over these sections: {index.config_sha256}) than "
+            f"this config has ({config.documents_sha256}); set them as {folder}/{CONFIG_PATH} has "
             "them, or run with from=sources"
         )
     return Inputs((), index)

@@ -40,6 +40,8 @@ def plan_units(
     """
     reading: list[Json] = [
         as_tree(config.extractor),
+        # Where a limit is hit, it decides about a page: other limits are other units.
+        None if config.limits is None else as_tree(config.limits),
         sections_identity([config.opt_out, *config.filters, config.pii]),
         None if config.dedup.minhash is None else dict(config.dedup.minhash.fingerprint()),
     ]

@@ -4,22 +4,36 @@ import logging
 from typing import Annotated
 
 from lxml import etree
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from data_pipeline.extract.book import book_text
 from data_pipeline.extract.charset import decoded
+from data_pipeline.extract.modes import BalancedConfig, FastConfig, PreciseConfig
 from data_pipeline.extract.page_shape import head_metadata, is_deeper_than
-from data_pipeline.extract.protocol import Extractor, document_of, drop_of
+from data_pipeline.extract.protocol import Extractor, PageExtractor, document_of, drop_of
 from data_pipeline.extract.resiliparse import ResiliparseConfig
 from data_pipeline.extract.trafilatura import TrafilaturaConfig
 from data_pipeline.records import Document, Drop, RawRecord
 
-ExtractorConfig = Annotated[TrafilaturaConfig | ResiliparseConfig, Field(discriminator="kind")]
 DETAIL_CHARACTERS = 200
 logger = logging.getLogger(__name__)
 
 
-def build_extractor(config: TrafilaturaConfig | ResiliparseConfig) -> Extractor:
+def _spelled_out(section: object) -> object:
+    """`extractor: fast` means `extractor: {kind: fast}`."""
+    return {"kind": section} if isinstance(section, str) else section
+
+
+ExtractorConfig = Annotated[
+    Annotated[
+        PreciseConfig | BalancedConfig | FastConfig | TrafilaturaConfig | ResiliparseConfig,
+        Field(discriminator="kind"),
+    ],
+    BeforeValidator(_spelled_out),
+]
+
+
+def build_extractor(config: PageExtractor) -> Extractor:
     """The extractor of a job."""
     return ByMediaType(config)
 
@@ -27,7 +41,7 @@ def build_extractor(config: TrafilaturaConfig | ResiliparseConfig) -> Extractor:
 class ByMediaType:
     """Pages by the configured extractor, plain text and books as they are."""
 
-    def __init__(self, config: TrafilaturaConfig | ResiliparseConfig) -> None:
+    def __init__(self, config: PageExtractor) -> None:
         self._config = config
 
     def extract(self, record: RawRecord) -> Document | Drop:
@@ -55,6 +69,8 @@ class ByMediaType:
             return drop_of(record, "page_too_deep", f"more than {config.max_depth}")
         try:
             text = config.main_text(page)
+        except MemoryError:
+            raise  # the task's business: it has the limit
         except Exception as error:  # noqa: BLE001 - a parser may fail in any way; it is counted
             logger.debug("uri=%s parser_error=%r", record.uri, error)
             return drop_of(record, "parser_error", repr(error)[:DETAIL_CHARACTERS])

@@ -12,6 +12,21 @@ _BLANKS_AT_LINE_END = re.compile(r"[ \t\f\v]+(?=\n|\Z)")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
+class PageExtractor(Protocol):
+    """What every extractor's config has beside its `kind`; a config is its own extractor."""
+
+    @property
+    def max_page_bytes(self) -> int:
+        """A longer page is dropped (`page_too_large`)."""
+
+    @property
+    def max_depth(self) -> int:
+        """A page whose tags nest deeper is dropped (`page_too_deep`)."""
+
+    def main_text(self, page: str) -> str:
+        """The main text of a decoded page; empty where none was found."""
+
+
 class Extractor(Protocol):
     """Turns a record into a document, or says why there is no text."""
 

@@ -1,7 +1,7 @@
 """Counts of a unit: what came in is what was kept and what was dropped."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +9,6 @@ from data_pipeline.documents import read_documents
 from data_pipeline.progress import ProgressFile, Tally
 from data_pipeline.records import Document, Drop
 from data_pipeline.report.data import length_bucket
-from data_pipeline.sources.protocol import RECORD_TYPE
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,12 @@ class Counting:
         self._tally.bytes_read = max(self._tally.bytes_read, bytes_read)
         self._progress.update(self._tally)
 
+    def others(self, by_type: Mapping[str, int], *, bytes_read: int) -> None:
+        """Records came in that no one would take for a page."""
+        self._other_records.update(by_type)
+        self._tally.bytes_read = max(self._tally.bytes_read, bytes_read)
+        self._progress.update(self._tally)
+
     def kept(self, document: Document) -> None:
         """A document goes on."""
         self._num_kept += 1
@@ -82,11 +87,6 @@ class Counting:
 
     def dropped(self, drop: Drop) -> None:
         """A record or document goes no further."""
-        if drop.reason.startswith(RECORD_TYPE):
-            self._other_records[drop.reason.removeprefix(RECORD_TYPE)] += 1
-            self._num_in -= 1
-            self._tally.documents -= 1
-            return
         self._dropped[drop.stage, drop.reason] += 1
         self._tally.dropped[f"{drop.stage}/{drop.reason}"] += 1
 

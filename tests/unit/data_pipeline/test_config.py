@@ -47,6 +47,17 @@ def test_a_source_that_is_wrong_is_not_called_missing_too() -> None:
     assert "at least 1 item" not in str(told.value)
 
 
+@pytest.mark.parametrize("mode", ["precise", "balanced", "fast"])
+def test_a_mode_of_extraction_may_be_a_bare_word(path: Path, mode: str) -> None:
+    short = load_config(DataConfig, path, [f"extractor={mode}"])
+    spelled = load_config(DataConfig, path, [f"extractor={{kind: {mode}}}"])
+    assert short.extractor.kind == mode
+    assert short == spelled
+    assert f"kind: {mode}" in to_yaml(short)
+    with pytest.raises(ConfigError, match=r"extractor: .*'quick'.*'fast'"):
+        load_config(DataConfig, path, ["extractor=quick"])
+
+
 def test_from_is_the_name_of_start_from(path: Path) -> None:
     assert load_config(DataConfig, path, ["from=documents"]).start_from == "documents"
     assert load_config(DataConfig, path).start_from == "sources"
@@ -58,6 +69,10 @@ def test_what_has_no_influence_on_the_data_is_not_in_its_identity(path: Path) ->
         DataConfig, path, ["output_dir=/elsewhere", "runner.num_workers=2", "from=documents"]
     )
     other = load_config(DataConfig, path, ["shards.seq_len=128"])
+    # A page that hits a limit is dropped: the limits have influence.
+    limited = load_config(DataConfig, path, ["limits.page_seconds=5.0"])
+    assert config.data_sha256 != limited.data_sha256
+    assert config.documents_sha256 != limited.documents_sha256
     assert config.data_sha256 == same.data_sha256
     assert config.data_sha256 != other.data_sha256
 

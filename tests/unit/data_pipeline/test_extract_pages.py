@@ -5,7 +5,10 @@ import time
 import pytest
 
 from data_pipeline.extract import (
+    BalancedConfig,
     ExtractorConfig,
+    FastConfig,
+    PreciseConfig,
     ResiliparseConfig,
     TrafilaturaConfig,
     build_extractor,
@@ -26,6 +29,9 @@ CONFIGS: list[ExtractorConfig] = [
     TrafilaturaConfig(mode="precision"),
     TrafilaturaConfig(mode="recall"),
     ResiliparseConfig(),
+    PreciseConfig(),
+    BalancedConfig(),
+    FastConfig(),
 ]
 
 
@@ -90,6 +96,13 @@ def test_a_long_flat_page_is_not_called_deep() -> None:
     assert not is_deeper_than("<p>a<br><li>b" * 50_000, 100)
     assert not is_deeper_than("<div><span>x</span></div>" * 50_000, 100)
     assert is_deeper_than("<DIV>" * 101, 100)
+
+
+def test_a_mode_gives_what_its_library_gives() -> None:
+    raw = record(ARTICLE)
+    assert extracted(PreciseConfig(), raw) == extracted(TrafilaturaConfig(mode="precision"), raw)
+    assert extracted(BalancedConfig(), raw) == extracted(TrafilaturaConfig(mode="fast"), raw)
+    assert extracted(FastConfig(), raw) == extracted(ResiliparseConfig(), raw)
 
 
 def test_broken_xml_of_a_book_is_a_drop() -> None:

@@ -24,6 +24,7 @@ from data_pipeline.pipeline import job_identity, planned_inputs, run_job
 from data_pipeline.progress import ProgressFile
 from data_pipeline.sources.warc_writer import write_pages
 from data_pipeline.stages.map import MapTask, map_unit
+from data_pipeline.stages.record_work import UnitWork
 from tests.data_job import shard_hashes, write_config, write_input
 from tests.datasets import make_tokenizer
 
@@ -198,15 +199,14 @@ def test_what_nothing_was_extracted_from_is_shown_as_it_came(tmp_path: Path) -> 
     path = write_config(tmp_path / "j.yaml", folder=tmp_path / "in", output_dir=tmp_path / "out")
     config = load_config(DataConfig, path, [f"sources=[{source}]"])
     [planned] = planned_inputs(config).units
-    task = MapTask(
-        output_dir=config.output_dir,
-        unit_id=planned.map_id,
+    work = UnitWork(
         unit=planned.unit,
         source=planned.source,
         extractor=config.extractor,
         filters=config.filters,
         dedup=config.dedup,
     )
+    task = MapTask(config.output_dir, planned.map_id, work, config.limits)
     outcome = map_unit(task, ProgressFile(config.output_dir, task.unit_id))
     drops = next(name for name in outcome.outputs if "drops" in name)
     [stored] = read_drops(f"{config.output_dir}/{drops}")
