@@ -31,7 +31,7 @@ from pydantic import PositiveFloat, PositiveInt
 from contracts.config import Config
 from contracts.errors import LaunchError
 from contracts.logs import configure_logging
-from data_pipeline.runner import is_transient
+from data_pipeline.runner.retry import is_transient
 from data_pipeline.stages.record_work import (
     Batch,
     Loss,

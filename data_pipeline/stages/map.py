@@ -81,7 +81,7 @@ def map_unit(task: MapTask, progress: ProgressFile) -> Outcome:
                 else:
                     counting.dropped(result.drop)
                     drops.add(result)
-    dedup.write_signatures(signatures_url, signatures, task.dedup)
+    dedup.write_signatures(signatures_url, signatures, task.work.dedup)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     cost: dict[str, Json] = {
         "seconds": time.monotonic() - started,
