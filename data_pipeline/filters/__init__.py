@@ -6,6 +6,7 @@ from pydantic import Field
 
 from data_pipeline.filters.c4 import C4Config
 from data_pipeline.filters.chain import FilterChain, Judgement
+from data_pipeline.filters.decontamination import DecontaminationConfig
 from data_pipeline.filters.fasttext_model import FasttextModelConfig
 from data_pipeline.filters.fineweb import FineWebConfig
 from data_pipeline.filters.gopher_quality import GopherQualityConfig
@@ -31,13 +32,15 @@ FilterConfig = Annotated[
     | FineWebConfig
     | UrlBlocklistConfig
     | WordListConfig
-    | FasttextModelConfig,
+    | FasttextModelConfig
+    | DecontaminationConfig,
     Field(discriminator="kind"),
 ]
 
 __all__ = [
     "BlocklistConfig",
     "C4Config",
+    "DecontaminationConfig",
     "DocumentFilter",
     "FasttextModelConfig",
     "FilterChain",

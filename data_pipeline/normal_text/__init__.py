@@ -3,16 +3,16 @@
 from data_pipeline.normal_text.form import normal_bytes, normalized
 from data_pipeline.normal_text.ngrams import (
     HashArray,
+    NgramHashes,
     mix,
-    ngram_hashes,
     shingle_hashes,
     split_unspaced,
 )
 
 __all__ = [
     "HashArray",
+    "NgramHashes",
     "mix",
-    "ngram_hashes",
     "normal_bytes",
     "normalized",
     "shingle_hashes",

@@ -5,6 +5,7 @@ shingle, an n-gram) one in its words' hashes; in scripts without blanks each cha
 """
 
 import re
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -75,20 +76,38 @@ def mix(values: HashArray) -> HashArray:
     return values ^ (values >> np.uint64(33))
 
 
-def ngram_hashes(words: HashArray, n: int) -> HashArray:
-    """(max(0, N - n + 1),) one hash for each run of n words, from hashes of single words.
+class NgramHashes:
+    """Hashes of runs of any number of words; each word is hashed once.
 
-    For several n of one text: the words are hashed once, by `shingle_hashes(normal, 1)`. The values
-    are not those of `shingle_hashes` at n.
+    A run's hash is a polynomial in its words' hashes, not mixed again: made to look runs up, not to
+    draw from.
     """
-    count = len(words) - n + 1
-    if count <= 0:
-        return np.zeros(0, dtype=np.uint64)
-    mixed = words[:count].copy()
-    for i in range(1, n):
-        mixed *= np.uint64(_BASE)
-        mixed += words[i : i + count]
-    return mix(mixed)
+
+    def __init__(self, words: HashArray) -> None:
+        """From (N,) hashes of single words, as `shingle_hashes(normal, 1)` gives them."""
+        room = max(64, 1 << (len(words) + 1).bit_length())
+        scaled = words * _powers_kept(_INVERSE_BASE, room)[: len(words)]
+        self._sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(scaled)])
+        self._powers = _powers_kept(_BASE, room)
+
+    def of(self, n: int) -> HashArray:
+        """(max(0, N - n + 1),) one hash for each run of n words, in order."""
+        return self._of(slice(0, max(0, len(self._sums) - n)), n)
+
+    def at(self, places: npt.NDArray[np.int64], n: int) -> HashArray:
+        """(P,) of the runs of n words that begin at `places`, none of which leaves the text."""
+        return self._of(places, n)
+
+    def _of(self, first: slice | npt.NDArray[np.int64], n: int) -> HashArray:
+        hashes: HashArray = (self._sums[n:][first] - self._sums[first]) * self._powers[first]
+        return hashes
+
+
+@lru_cache(maxsize=64)
+def _powers_kept(base: int, number: int) -> HashArray:
+    powers = _powers(base, number)
+    powers.flags.writeable = False
+    return powers
 
 
 def split_unspaced(normal: str) -> str:
