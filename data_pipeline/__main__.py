@@ -3,6 +3,8 @@
 run      sources -> shards; goes on where an earlier run of the same output_dir ended
 check    validates the config, lists the sources, prints what the job would do; touches nothing
 inspect  prints a document (doc_id=..., uri=...) or a packed row (row=train/<shard>:<row>)
+explain  every measured value of a document beside its limit (doc_id=..., uri=...), and the verdict
+what-if  counts anew what other limits keep (filters.length.min_words=40), from recorded values
 browse   serves the report and a search over all documents on this machine (port=8765)
 repack   shards of another row length from the shards (seq_len=8192, output=FOLDER)
 """
@@ -15,6 +17,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
@@ -33,13 +36,15 @@ from contracts.logs import configure_logging
 from data_pipeline.browse import browse_server, parse_port
 from data_pipeline.check import derived_facts, facts_text
 from data_pipeline.config import DataConfig
-from data_pipeline.inspection import inspected, parse_selection
+from data_pipeline.explain import explanation_json, explanation_lines, explanations
+from data_pipeline.inspection import SELECTORS, Selection, inspected, parse_selection
 from data_pipeline.pipeline import JobResult, run_job
 from data_pipeline.quarantine import QUARANTINE_NAME
 from data_pipeline.repack import repack_dataset
 from data_pipeline.report import print_report
 from data_pipeline.runner import LASTING_ERRNOS
 from data_pipeline.shard_writer import ShardsConfig
+from data_pipeline.what_if import what_if, what_if_lines
 
 logger = logging.getLogger("data_pipeline")
 
@@ -71,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("verb", choices=sorted(VERBS))
     parser.add_argument("config", metavar="CONFIG.yaml")
     parser.add_argument("overrides", nargs="*", metavar="section.field=value")
-    parser.add_argument("--json", action="store_true", help="check: print JSON")
+    parser.add_argument("--json", action="store_true", help="check, explain, what-if: print JSON")
     return parser
 
 
@@ -121,17 +126,46 @@ def _check(given: argparse.Namespace) -> None:
 
 
 def _inspect(given: argparse.Namespace) -> None:
+    config, selection = _selected(given, SELECTORS)
+    for line in inspected(config.output_dir, selection):
+        sys.stdout.write(line + "\n")
+
+
+def _selected(given: argparse.Namespace, selectors: Sequence[str]) -> tuple[DataConfig, Selection]:
+    """The config, and the one thing to look at that stands among the overrides."""
     selections = [(text, parse_selection(text)) for text in given.overrides]
     chosen = [selection for _, selection in selections if selection is not None]
-    if len(chosen) != 1:
+    if len(chosen) != 1 or chosen[0].by not in selectors:
+        forms = {"doc_id": "doc_id=...", "uri": "uri=...", "row": "row=train/<shard>:<row>"}
         raise ConfigError(
-            f"inspect: {len(chosen)} selections given, expected one of doc_id=..., uri=... "
-            "or row=train/<shard>:<row>"
+            f"{given.verb}: {len(chosen)} selections given, expected one of "
+            f"{' or '.join(forms[name] for name in selectors)}"
         )
     overrides = [text for text, selection in selections if selection is None]
-    config = load_config(DataConfig, given.config, overrides)
-    for line in inspected(config.output_dir, chosen[0]):
-        sys.stdout.write(line + "\n")
+    return load_config(DataConfig, given.config, overrides), chosen[0]
+
+
+def _explain(given: argparse.Namespace) -> None:
+    config, selection = _selected(given, ("doc_id", "uri"))
+    found = explanations(config, selection)
+    if given.json:
+        _write_json([explanation_json(item) for item in found])
+        return
+    for item in found:
+        sys.stdout.write("\n".join(explanation_lines(item)) + "\n")
+
+
+def _what_if(given: argparse.Namespace) -> None:
+    config = load_config(DataConfig, given.config, given.overrides)
+    found = what_if(config, given.overrides)
+    if given.json:
+        _write_json(found.as_json())
+    else:
+        sys.stdout.write("\n".join(what_if_lines(found)) + "\n")
+
+
+def _write_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def _browse(given: argparse.Namespace) -> None:
@@ -168,6 +202,8 @@ VERBS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "run": _run,
     "check": _check,
     "inspect": _inspect,
+    "explain": _explain,
+    "what-if": _what_if,
     "browse": _browse,
     "repack": _repack,
 }

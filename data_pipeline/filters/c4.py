@@ -14,7 +14,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt
 
 from contracts.config import Config
 from data_pipeline.filters.c4_lines import C4LineRemovalConfig
-from data_pipeline.filters.protocol import ABOVE, BELOW, first_broken, rules
+from data_pipeline.filters.protocol import ABOVE, BELOW, RuleSpec, first_broken, rules_of
 from data_pipeline.filters.text_view import TextView
 from data_pipeline.records import Measures, Verdict
 
@@ -28,51 +28,53 @@ class C4Config(Config):
     line_removal: C4LineRemovalConfig | None = None
     """Removes lines as the paper does, before any filter measures; None: texts stay as they are."""
     min_sentences: NonNegativeInt | None = 3
-    """Fewer sentences are refused."""
+    """Fewer sentences are refused (Raffel et al. 2020, section 2.2, has 3)."""
     refuses_lorem_ipsum: bool = True
-    """Refuse a page that holds "lorem ipsum"."""
+    """Refuse a page that holds "lorem ipsum" (Raffel et al. 2020, section 2.2)."""
     refuses_curly_brackets: bool = True
-    """Refuse a page that holds a curly bracket."""
+    """Refuse a page that holds a curly bracket (Raffel et al. 2020, section 2.2)."""
     max_unterminated_line_fraction: NonNegativeFloat | None = None
-    """Lines without terminal punctuation / lines; None: off."""
+    """Lines without terminal punctuation / lines; None: off (Raffel et al. 2020, section 2.2,
+    removes such lines, without a threshold)."""
     max_few_word_line_fraction: NonNegativeFloat | None = None
-    """Lines of fewer than `min_words_per_line` words / lines; None: off."""
+    """Lines of fewer than `min_words_per_line` words / lines; None: off (Raffel et al. 2020,
+    section 2.2, removes such lines, without a threshold)."""
     max_javascript_line_fraction: NonNegativeFloat | None = None
-    """Lines that speak of JavaScript / lines; None: off."""
+    """Lines that speak of JavaScript / lines; None: off (Raffel et al. 2020, section 2.2,
+    removes such lines, without a threshold)."""
     min_words_per_line: NonNegativeInt = 5
-    """What the fraction of lines with few words counts."""
+    """What the fraction of lines with few words counts (Raffel et al. 2020, section 2.2,
+    has 5)."""
 
     def build(self) -> "C4":
         """The filter."""
         return C4(self)
 
 
+_RULES = (
+    RuleSpec("has_lorem_ipsum", ABOVE, "refuses_lorem_ipsum", "lorem_ipsum"),
+    RuleSpec("num_curly_brackets", ABOVE, "refuses_curly_brackets", "curly_bracket"),
+    RuleSpec("num_sentences", BELOW, "min_sentences", "too_few_sentences"),
+    RuleSpec(
+        "unterminated_line_fraction",
+        ABOVE,
+        "max_unterminated_line_fraction",
+        "unterminated_lines",
+    ),
+    RuleSpec("few_word_line_fraction", ABOVE, "max_few_word_line_fraction", "few_word_lines"),
+    RuleSpec("javascript_line_fraction", ABOVE, "max_javascript_line_fraction", "javascript_lines"),
+)
+
+
 class C4:
     """Sentences, placeholder text, code, and the fractions of lines C4 would remove."""
 
     stage = "c4"
+    thresholds = frozenset(spec.field for spec in _RULES)
 
     def __init__(self, config: C4Config) -> None:
-        c = config
-        self._min_words_per_line = c.min_words_per_line
-        self._rules = rules(
-            ("has_lorem_ipsum", ABOVE, 0.0 if c.refuses_lorem_ipsum else None, "lorem_ipsum"),
-            (
-                "num_curly_brackets",
-                ABOVE,
-                0.0 if c.refuses_curly_brackets else None,
-                "curly_bracket",
-            ),
-            ("num_sentences", BELOW, c.min_sentences, "too_few_sentences"),
-            (
-                "unterminated_line_fraction",
-                ABOVE,
-                c.max_unterminated_line_fraction,
-                "unterminated_lines",
-            ),
-            ("few_word_line_fraction", ABOVE, c.max_few_word_line_fraction, "few_word_lines"),
-            ("javascript_line_fraction", ABOVE, c.max_javascript_line_fraction, "javascript_lines"),
-        )
+        self._min_words_per_line = config.min_words_per_line
+        self.rules = rules_of(config, _RULES)
 
     def measure(self, view: TextView) -> dict[str, float | str]:
         counts = view.counts
@@ -88,4 +90,4 @@ class C4:
         }
 
     def decide(self, measures: Measures) -> Verdict:
-        return first_broken(self.stage, self._rules, measures)
+        return first_broken(self.stage, self.rules, measures)

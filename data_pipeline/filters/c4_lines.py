@@ -28,11 +28,11 @@ class C4LineRemovalConfig(Config):
     """Which lines go."""
 
     removes_unterminated: bool = True
-    """Remove lines that do not end in terminal punctuation."""
+    """Remove lines that do not end in terminal punctuation (Raffel et al. 2020, section 2.2)."""
     removes_javascript: bool = True
-    """Remove lines that speak of JavaScript."""
+    """Remove lines that speak of JavaScript (Raffel et al. 2020, section 2.2)."""
     min_words_per_line: NonNegativeInt | None = 5
-    """Remove lines of fewer words; None: off."""
+    """Remove lines of fewer words; None: off (Raffel et al. 2020, section 2.2)."""
 
     def build(self) -> "C4LineRemoval":
         """The cleaner."""

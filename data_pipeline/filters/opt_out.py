@@ -50,11 +50,12 @@ class OptOut:
     """Signals of a page's head against its use."""
 
     stage = STAGE
+    thresholds = frozenset({"honour", "signals"})
 
     def __init__(self, config: OptOutConfig) -> None:
         self._agents = frozenset(agent.lower() for agent in config.agents) | {"*", ""}
         honoured = config.signals if config.honour else ()
-        self.rules = tuple(Rule(signal, AT_LEAST, 1.0, signal) for signal in honoured)
+        self.rules = tuple(Rule(signal, AT_LEAST, 1.0, signal, "signals") for signal in honoured)
 
     def measure(self, view: TextView) -> dict[str, float | str]:
         said = set(self._directives(view.metadata)) if view.metadata else set()

@@ -4,6 +4,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from contracts.config import Config
+from data_pipeline.filters.protocol import Rule, first_broken, not_among
 from data_pipeline.filters.text_view import TextView
 from data_pipeline.records import Measures, Verdict
 
@@ -15,9 +16,10 @@ class UrlConfig(Config):
     sources: tuple[str, ...] | None = None
     """Names of the sources it judges; None: all (books have no web address: name the crawls)."""
     allowed_schemes: tuple[str, ...] | None = ("http", "https")
-    """Lower case; None: any."""
+    """Lower case; None: any (of no paper: what a crawl fetches)."""
     blocked_hosts: tuple[str, ...] = ()
-    """Host names; each stands for its subdomains too."""
+    """Host names; each stands for its subdomains too (as the URL lists of Penedo et al. 2023,
+    RefinedWeb, section 3.1)."""
 
     def build(self) -> "Url":
         """The filter."""
@@ -28,11 +30,18 @@ class Url:
     """Scheme and host against lists."""
 
     stage = "url"
+    thresholds = frozenset({"allowed_schemes", "blocked_hosts"})
 
     def __init__(self, config: UrlConfig) -> None:
         schemes = config.allowed_schemes
-        self._schemes = None if schemes is None else frozenset(s.lower() for s in schemes)
-        self._blocked = frozenset(host.lower().strip(".") for host in config.blocked_hosts)
+        blocked = frozenset(host.lower().strip(".") for host in config.blocked_hosts)
+        blocks = Rule("host", is_of, blocked, "blocked_host", "blocked_hosts")
+        if schemes is None:
+            self.rules: tuple[Rule, ...] = (blocks,)
+        else:
+            allowed = frozenset(scheme.lower() for scheme in schemes)
+            allows = Rule("scheme", not_among, allowed, "scheme_not_allowed", "allowed_schemes")
+            self.rules = (allows, blocks)
 
     def measure(self, view: TextView) -> dict[str, float | str]:
         try:
@@ -42,10 +51,10 @@ class Url:
             return {"scheme": "", "host": ""}
 
     def decide(self, measures: Measures) -> Verdict:
-        scheme, host = str(measures["scheme"]), str(measures["host"])
-        if self._schemes is not None and scheme not in self._schemes:
-            return Verdict(False, self.stage, "scheme_not_allowed", scheme)
-        labels = host.split(".")
-        if any(".".join(labels[i:]) in self._blocked for i in range(len(labels))):
-            return Verdict(False, self.stage, "blocked_host", host)
-        return Verdict(True, self.stage)
+        return first_broken(self.stage, self.rules, measures)
+
+
+def is_of(host: str, hosts: frozenset[str]) -> bool:
+    """Whether a host is one of those named, or below one."""
+    labels = host.split(".")
+    return any(".".join(labels[i:]) in hosts for i in range(len(labels)))
