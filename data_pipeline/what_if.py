@@ -5,6 +5,7 @@ as kept: nobody has looked for duplicates of them. Those found to be duplicates 
 also where the document they repeat is now dropped (how many is said).
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -199,7 +200,7 @@ def _changes(recorded: Recorded, config: DataConfig) -> Iterator[str]:
     """The differences that only move limits; refuses all others."""
     old, new = as_tree(recorded.config), as_tree(config)
     for name in _FIXED:
-        for path in _differing(old[name], new[name], name):
+        for path, _, _ in _differing(old[name], new[name], name):
             _refuse(path, recorded.where)
     yield from _field_changes("opt_out", recorded.config.opt_out, config.opt_out, recorded.where)
     ran = _by_name(recorded.config)
@@ -231,15 +232,12 @@ def _by_name(config: DataConfig) -> dict[str, Config]:
 def _field_changes(name: str, old: Any, new: Any, where: str) -> Iterator[str]:
     judge = new.build()
     thresholds = judge.thresholds if isinstance(judge, RuledFilter) else frozenset()
-    was, becomes = as_tree(old), as_tree(new)
-    for field_name in was:
-        if was[field_name] == becomes[field_name]:
-            continue
-        path = f"{name}.{field_name}"
-        narrower = field_name == "sources" and _is_narrower(was["sources"], becomes["sources"])
-        if field_name not in thresholds and not narrower:
+    for path, was, becomes in _differing(as_tree(old), as_tree(new), name):
+        own = path.removeprefix(f"{name}.")
+        narrower = own == "sources" and _is_narrower(was, becomes)
+        if re.sub(r"\b\d+\b", "*", own) not in thresholds and not narrower:
             _refuse(path, where)
-        yield f"{path}: {was[field_name]} -> {becomes[field_name]}"
+        yield f"{path}: {was} -> {becomes}"
 
 
 def _is_narrower(was: Any, becomes: Any) -> bool:
@@ -253,16 +251,20 @@ def _refuse(path: str, where: str) -> None:
     )
 
 
-def _differing(old: Any, new: Any, path: str) -> Iterator[str]:
-    """Dotted paths of the values in which two trees differ."""
+def _differing(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """Dotted paths at which two trees differ, with both values; a list of words is one value."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in {**old, **new}:
             yield from _differing(old.get(name), new.get(name), f"{path}.{name}")
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+    elif _are_sections(old) and _are_sections(new) and len(old) == len(new):
         for number, (was, becomes) in enumerate(zip(old, new, strict=True)):
             yield from _differing(was, becomes, f"{path}.{number}")
     elif old != new:
-        yield path
+        yield path, old, new
+
+
+def _are_sections(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, Mapping) for item in value)
 
 
 def what_if_lines(found: WhatIf) -> Iterator[str]:

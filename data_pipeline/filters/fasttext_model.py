@@ -15,7 +15,7 @@ from contracts import storage
 from contracts.config import Config
 from contracts.errors import ConfigError
 from data_pipeline.filters.entry_files import versions
-from data_pipeline.filters.protocol import ABOVE, BELOW, Rule, first_broken, rules
+from data_pipeline.filters.protocol import ABOVE, BELOW, Rule, first_broken
 from data_pipeline.filters.text_view import TextView
 from data_pipeline.records import Measures, Verdict
 
@@ -70,16 +70,16 @@ class FasttextModel:
     """Probability of a label by each model; they are read when the first document comes."""
 
     stage = "fasttext_model"
+    thresholds = frozenset({"models.*.min_score", "models.*.max_score"})
 
     def __init__(self, config: FasttextModelConfig) -> None:
         self._config = config
-        found: list[Rule] = []
-        for model in config.models:
-            found += rules(
-                (model.name, BELOW, model.min_score, model.name),
-                (model.name, ABOVE, model.max_score, model.name),
-            )
-        self.rules = tuple(found)
+        self.rules = tuple(
+            Rule(model.name, refuses, threshold, model.name, "models")
+            for model in config.models
+            for refuses, threshold in ((BELOW, model.min_score), (ABOVE, model.max_score))
+            if threshold is not None
+        )
 
     def measure(self, view: TextView) -> dict[str, float | str]:
         head = " ".join(view.text[: self._config.max_characters].split())

@@ -79,7 +79,10 @@ class RuledFilter(Protocol):
 
     @property
     def thresholds(self) -> frozenset[str]:
-        """Fields of its config that change the verdict, and nothing that is measured."""
+        """Fields of its config that change the verdict, and nothing that is measured.
+
+        Dotted; `*` stands for a place in a list.
+        """
 
 
 def first_broken(stage: str, rules_in_order: Sequence[Rule], measures: Measures) -> Verdict:

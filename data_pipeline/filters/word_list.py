@@ -15,7 +15,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, model_validator
 from contracts.config import Config
 from data_pipeline.filters.adult_terms import ADULT_TERMS
 from data_pipeline.filters.entry_files import entries, versions
-from data_pipeline.filters.protocol import ABOVE, first_broken, rules
+from data_pipeline.filters.protocol import ABOVE, RuleSpec, first_broken, rules_of
 from data_pipeline.filters.text_view import TextView
 from data_pipeline.normal_text import normalized, split_unspaced
 from data_pipeline.records import Measures, Verdict
@@ -60,17 +60,21 @@ class WordListConfig(Config):
         return WordList(self)
 
 
+_RULES = (
+    RuleSpec("share", ABOVE, "max_share", "listed_words"),
+    RuleSpec("num_distinct", ABOVE, "max_distinct", "many_listed_terms"),
+)
+
+
 class WordList:
     """Listed terms in a document's words."""
 
     stage = "word_list"
+    thresholds = frozenset(spec.field for spec in _RULES)
 
     def __init__(self, config: WordListConfig) -> None:
         self._config = config
-        self.rules = rules(
-            ("share", ABOVE, config.max_share, "listed_words"),
-            ("num_distinct", ABOVE, config.max_distinct, "many_listed_terms"),
-        )
+        self.rules = rules_of(config, _RULES)
 
     def measure(self, view: TextView) -> dict[str, float | str]:
         terms = _terms(self._config, versions(self._config.input_files()), view.language)
