@@ -1,6 +1,7 @@
 """Extract: the text of a record. The registry."""
 
 from data_pipeline.extract.by_media_type import ExtractorConfig, build_extractor
+from data_pipeline.extract.learned import LearnedConfig
 from data_pipeline.extract.modes import BalancedConfig, FastConfig, PreciseConfig
 from data_pipeline.extract.protocol import EXTRACT, Extractor
 from data_pipeline.extract.resiliparse import ResiliparseConfig
@@ -12,6 +13,7 @@ __all__ = [
     "Extractor",
     "ExtractorConfig",
     "FastConfig",
+    "LearnedConfig",
     "PreciseConfig",
     "ResiliparseConfig",
     "TrafilaturaConfig",

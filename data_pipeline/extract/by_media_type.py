@@ -8,8 +8,9 @@ from pydantic import BeforeValidator, Field
 
 from data_pipeline.extract.book import book_text
 from data_pipeline.extract.charset import decoded
+from data_pipeline.extract.learned import LearnedConfig
 from data_pipeline.extract.modes import BalancedConfig, FastConfig, PreciseConfig
-from data_pipeline.extract.page_shape import head_metadata, is_deeper_than
+from data_pipeline.extract.page_shape import PageTooDeepError, head_metadata, is_deeper_than
 from data_pipeline.extract.protocol import Extractor, PageExtractor, document_of, drop_of
 from data_pipeline.extract.resiliparse import ResiliparseConfig
 from data_pipeline.extract.trafilatura import TrafilaturaConfig
@@ -26,7 +27,12 @@ def _spelled_out(section: object) -> object:
 
 ExtractorConfig = Annotated[
     Annotated[
-        PreciseConfig | BalancedConfig | FastConfig | TrafilaturaConfig | ResiliparseConfig,
+        PreciseConfig
+        | BalancedConfig
+        | FastConfig
+        | LearnedConfig
+        | TrafilaturaConfig
+        | ResiliparseConfig,
         Field(discriminator="kind"),
     ],
     BeforeValidator(_spelled_out),
@@ -65,12 +71,15 @@ class ByMediaType:
         if len(record.payload) > config.max_page_bytes:
             return drop_of(record, "page_too_large", float(len(record.payload)))
         page = decoded(record.payload, record.charset)
-        if is_deeper_than(page, config.max_depth):
+        is_measured = not isinstance(config, LearnedConfig)  # which measures the parsed page itself
+        if is_measured and is_deeper_than(page, config.max_depth):
             return drop_of(record, "page_too_deep", f"more than {config.max_depth}")
         try:
             text = config.main_text(page)
         except MemoryError:
             raise  # the task's business: it has the limit
+        except PageTooDeepError:
+            return drop_of(record, "page_too_deep", f"more than {config.max_depth}")
         except Exception as error:  # noqa: BLE001 - a parser may fail in any way; it is counted
             logger.debug("uri=%s parser_error=%r", record.uri, error)
             return drop_of(record, "parser_error", repr(error)[:DETAIL_CHARACTERS])

@@ -29,6 +29,10 @@ _CONTENT = re.compile(
 )
 
 
+class PageTooDeepError(Exception):
+    """A parsed page's elements nest deeper than the configured limit."""
+
+
 def is_deeper_than(page: str, limit: int) -> bool:
     """Whether the page's tags nest deeper than `limit`; found without parsing."""
     tags = _TAG.findall(page)

@@ -8,6 +8,7 @@ from data_pipeline.extract import (
     BalancedConfig,
     ExtractorConfig,
     FastConfig,
+    LearnedConfig,
     PreciseConfig,
     ResiliparseConfig,
     TrafilaturaConfig,
@@ -32,6 +33,7 @@ CONFIGS: list[ExtractorConfig] = [
     PreciseConfig(),
     BalancedConfig(),
     FastConfig(),
+    LearnedConfig(),
 ]
 
 
