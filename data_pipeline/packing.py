@@ -57,21 +57,32 @@ class _Row:
         self._clear()
 
     def _clear(self) -> None:
-        self._tokens: TokenArray = np.full(self._size, self._eot_id, dtype=self._dtype)
+        self._tokens: TokenArray = np.empty(self._size, dtype=self._dtype)
+        self._spans: list[Span] = []
         self._filled = 0
         self._num_bytes = 0
-        self._spans: list[Span] = []
 
     def add(self, document: TokenizedDocument) -> Iterator[PackedSample]:
-        """The rows that are full once `document` stands behind what came before."""
+        """Rows that are full once `document` stands behind what came before."""
+        if len(document.tokens) < self._size - self._filled:
+            self._place(document, len(document.tokens), 0)
+            self._num_bytes += document.num_bytes
+        else:
+            yield from self._add_in_parts(document)
+
+    def _place(self, document: TokenizedDocument, length: int, offset: int) -> None:
+        start = self._filled
+        self._filled = start + length
+        self._tokens[start : self._filled] = document.tokens[offset : offset + length]
+        self._spans.append(Span(document, start, length, offset))
+
+    def _add_in_parts(self, document: TokenizedDocument) -> Iterator[PackedSample]:
         num_tokens = len(document.tokens)
         offset = seen = 0
         while seen < num_tokens:
             length = min(num_tokens - offset, self._size - self._filled)
             end = offset + length
-            self._tokens[self._filled : self._filled + length] = document.tokens[offset:end]
-            self._spans.append(Span(document, self._filled, length, offset))
-            self._filled += length
+            self._place(document, length, offset)
             self._num_bytes += bytes_before(document, end) - bytes_before(document, seen)
             seen = end
             offset = end - 1
@@ -81,6 +92,7 @@ class _Row:
     def rest(self) -> Iterator[PackedSample]:
         """The row as it stands, if anything is in it; the next one begins empty."""
         if self._spans:
+            self._tokens[self._filled :] = self._eot_id
             yield PackedSample(self.source, self._tokens, tuple(self._spans), self._num_bytes)
             self._clear()
 

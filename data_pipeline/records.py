@@ -9,6 +9,7 @@ A record or document that goes no further becomes a Drop: nothing vanishes uncou
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -184,9 +185,8 @@ class TokenizedDocument:
     """UTF-8 length of the text behind the tokens."""
 
 
-@dataclass(frozen=True)
-class Span:
-    """A part of a packed row that comes from one document."""
+class Span(NamedTuple):
+    """A part of a packed row that comes from one document; a tuple, as there are so many."""
 
     document: TokenizedDocument
     position: int
