@@ -1,17 +1,18 @@
-"""Files by URL, local or in an object store, through fsspec: open, list, commit atomically, hash.
+"""Files by URL, local or in an object store: open, list, commit atomically, hash.
 
-Credentials and endpoints are fsspec's own (its configuration files and FSSPEC_* variables), never a
-config of ours. A commit is visible whole or not at all: local files by fsync and rename, object
-stores
-by their own atomic put, which fsspec does at close.
+Files behind HTTP and S3 are read by `remote_file`; all else is fsspec's. Credentials and endpoints
+are fsspec's own (its configuration files and FSSPEC_* variables), never a config of ours. A commit
+is visible whole or not at all: local files by fsync and rename, object stores by their own atomic
+put, which fsspec does at close.
 """
 
 import hashlib
+import io
 import os
 import posixpath
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,11 @@ import fsspec
 from fsspec.spec import AbstractBufferedFile
 
 from contracts.errors import DataError
+from contracts.remote_file import RemoteConfig, RemoteFile, remote_facts
 
 BLOCK_BYTES = 1 << 20
+SIGNED_SECONDS = 3600
+"""How long an address made for one request of an S3 file holds."""
 _PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial\Z")  # what a killed write leaves
 
 
@@ -60,19 +64,37 @@ def join(url: str, *parts: str) -> str:
     return url
 
 
-def open_read(url: str) -> IO[bytes]:
+def open_read(url: str, remote: RemoteConfig | None = None) -> IO[bytes]:
     """A seekable binary stream; remote files are read in blocks as they are needed.
 
+    Args:
+        url: the file.
+        remote: how one behind HTTP or S3 is read; None: the defaults.
+
     Raises:
-        DataError: there is no such file.
+        DataError: there is no such file, or its server refuses or gives something else.
     """
     try:
         if is_local(url):
             return local_path(url).open("rb")
+        locate = _http_location(url)
+        if locate is not None:
+            file = RemoteFile(url, locate, remote or RemoteConfig())
+            return io.BufferedReader(file, BLOCK_BYTES)
         stream: IO[bytes] = fsspec.open(url, "rb").open()
     except (FileNotFoundError, IsADirectoryError) as error:
         raise DataError(f"{url} cannot be opened: no such file; check the path") from error
     return stream
+
+
+def _http_location(url: str) -> Callable[[], str] | None:
+    """What gives the HTTP address of a file behind HTTP or S3 (signed anew); None for others."""
+    if url.startswith(("http://", "https://")):
+        return lambda: url
+    if url.startswith("s3://"):
+        fs, path = fsspec.core.url_to_fs(url)
+        return lambda: str(fs.sign(path, expiration=SIGNED_SECONDS))
+    return None
 
 
 def exists(url: str) -> bool:
@@ -83,8 +105,12 @@ def exists(url: str) -> bool:
     return bool(fs.exists(path))
 
 
-def file_info(url: str) -> FileInfo:
+def file_info(url: str, remote: RemoteConfig | None = None) -> FileInfo:
     """Size and version of one file.
+
+    Args:
+        url: the file.
+        remote: how one behind HTTP is asked for; None: the defaults.
 
     Raises:
         DataError: there is no such file.
@@ -93,6 +119,9 @@ def file_info(url: str) -> FileInfo:
         if is_local(url):
             stat = local_path(url).stat()
             return FileInfo(url, stat.st_size, str(stat.st_mtime_ns))
+        if url.startswith(("http://", "https://")):
+            num_bytes, version = remote_facts(url, lambda: url, remote or RemoteConfig())
+            return FileInfo(url, num_bytes, version)
         fs, path = fsspec.core.url_to_fs(url)
         info = fs.info(path)
     except FileNotFoundError as error:
@@ -191,9 +220,9 @@ def write_bytes(url: str, data: bytes) -> None:
         stream.write(data)
 
 
-def read_bytes(url: str) -> bytes:
+def read_bytes(url: str, remote: RemoteConfig | None = None) -> bytes:
     """A small file's whole content."""
-    with open_read(url) as stream:
+    with open_read(url, remote) as stream:
         return stream.read()
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, PositiveInt, model_validator
 
-from contracts.config import Config, as_tree, fingerprint
+from contracts.config import Config, Json, as_tree, fingerprint
 from contracts.tracking import MlflowConfig, TrackingConfig
 from data_pipeline.dedup import DedupConfig
 from data_pipeline.extract import EXTRACT, ExtractorConfig
@@ -117,14 +117,19 @@ class DataConfig(Config):
         """For people: the last two parts of the output folder, as `demo-data` of runs/demo/data."""
         return "-".join(self.output_dir.rstrip("/").split("/")[-2:])
 
+    def _identity(self) -> dict[str, Json]:
+        """The tree, of the sources only what changes the data."""
+        sources: list[Json] = [dict(source.identity()) for source in self.sources]
+        return as_tree(self) | {"sources": sources}
+
     @property
     def data_sha256(self) -> str:
         """Identity of the config as far as it changes the data."""
-        tree = as_tree(self)
+        tree = self._identity()
         return fingerprint({k: v for k, v in tree.items() if k not in WITHOUT_INFLUENCE})
 
     @property
     def documents_sha256(self) -> str:
         """Identity of the sections that decide about the document store."""
-        tree = as_tree(self)
+        tree = self._identity()
         return fingerprint({name: tree[name] for name in OF_THE_DOCUMENTS})

@@ -53,7 +53,7 @@ def plan_units(
                 f"source {source.source_name!r}: nothing to read; check its paths and its selection"
             )
         for unit in units:
-            map_id = unit_id("map", asdict(unit), as_tree(source), *reading)
+            map_id = unit_id("map", asdict(unit), source.identity(), *reading)
             planned.append(PlannedUnit(len(planned), source, unit, map_id))
     return planned
 

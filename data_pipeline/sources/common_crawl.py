@@ -8,13 +8,14 @@ HTML resources as pages, WET conversions as plain text, the rest as drops that s
 import gzip
 import hashlib
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import IO, Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
 from contracts import storage
 from contracts.config import Config
 from contracts.errors import DataError
+from contracts.remote_file import RemoteConfig
 from data_pipeline.records import Drop, Origin, RawRecord, WorkUnit
 from data_pipeline.sources.arc_reader import arc_items
 from data_pipeline.sources.http_response import (
@@ -41,6 +42,7 @@ from data_pipeline.sources.warc_reader import (
     whole_warc_items,
 )
 
+SHOWN_BYTES = 160
 HEAD_BYTES = 1 << 16
 """Room for an HTTP head in front of a payload of the greatest size."""
 
@@ -75,18 +77,23 @@ class CrawlConfig(Config):
             )
         return self
 
-    def selected_paths(self) -> list[str]:
+    def selected_paths(self, remote: RemoteConfig | None = None) -> list[str]:
         """The chosen files, in the order of the listing.
+
+        Args:
+            remote: how a listing behind HTTP or S3 is read; None: the defaults.
 
         Raises:
             DataError: the listing is missing or torn, or nothing of it was chosen.
         """
         listing = storage.join(self.root, "crawl-data", self.id, f"{self.subset}.paths.gz")
+        data = storage.read_bytes(listing, remote)
         try:
-            lines = gzip.decompress(storage.read_bytes(listing)).decode("utf-8").split()
+            lines = gzip.decompress(data).decode("utf-8").split()
         except (*BROKEN, UnicodeDecodeError) as error:
             raise DataError(
-                f"listing {listing} cannot be unpacked: {error}; fetch it again"
+                f"listing {listing} ({len(data)} bytes, beginning {data[:SHOWN_BYTES]!r}) cannot "
+                f"be unpacked: {error}; fetch it again"
             ) from error
         chosen = self._chosen(lines, listing)
         if not chosen:
@@ -128,6 +135,8 @@ class CommonCrawlConfig(NamedSourceConfig):
     """Gzip files are cut in work units of about this size; None: a file is a unit."""
     max_payload_bytes: PositiveInt = 16 * MIB
     """A page larger than this, once unpacked, is dropped (`payload_too_large`)."""
+    remote: RemoteConfig = RemoteConfig()
+    """How files behind HTTP and S3 are read; changes nothing in the data."""
 
     @model_validator(mode="after")
     def _one_input(self) -> "CommonCrawlConfig":
@@ -154,11 +163,16 @@ class CommonCrawl:
             found = files_matching(self._config.files, where=f"source {self.name}")
             places = list(found.items())
         else:
-            places = [(storage.join(crawl.root, path), path) for path in crawl.selected_paths()]
+            places = [
+                (storage.join(crawl.root, path), path)
+                for path in crawl.selected_paths(self._config.remote)
+            ]
         return [
             unit
             for url, path in places
-            for unit in units_of_file(self.name, url, path, self._bytes_of_unit(url))
+            for unit in units_of_file(
+                self.name, url, path, self._bytes_of_unit(url), remote=self._config.remote
+            )
         ]
 
     def _bytes_of_unit(self, url: str) -> int | None:
@@ -168,9 +182,10 @@ class CommonCrawl:
 
     def records(self, unit: WorkUnit) -> Iterator[RawRecord | Drop]:
         limit = self._config.max_payload_bytes
-        with storage.open_read(unit.url) as stream:
+        with storage.open_read(unit.url, self._config.remote) as stream:
             kind = archive_kind(stream, unit.url)
             if kind is None:
+                _refuse_error_page(unit.url, stream)
                 if unit.start == 0:  # once a file, not once a range
                     yield read_drop(self.name, Origin(unit.path, 0), "not_an_archive")
                 return
@@ -201,6 +216,20 @@ class CommonCrawl:
             charset=page.charset,
             fetched_at=item.date or None,
             metadata={**self._metadata, **page.metadata},
+        )
+
+
+def _refuse_error_page(url: str, stream: IO[bytes]) -> None:
+    """Tell a file that is no archive from a server that answers with a page of its own.
+
+    Raises:
+        DataError: a remote file that is HTML or XML.
+    """
+    begin = stream.read(SHOWN_BYTES)
+    if not storage.is_local(url) and begin.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        raise DataError(
+            f"{url} is answered with status 200, but by a page and not by an archive: it begins "
+            f"with {begin!r}; look at the address, or at what stands between here and the server"
         )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from contracts import storage
 from contracts.errors import DataError
+from contracts.remote_file import RemoteConfig
 from data_pipeline.records import WorkUnit
 
 WILDCARDS = "*?["
@@ -74,7 +75,14 @@ def _path_below(url: str, folder: str) -> str:
     return posixpath.relpath(place, below or ".")
 
 
-def units_of_file(source: str, url: str, path: str, unit_bytes: int | None) -> list[WorkUnit]:
+def units_of_file(
+    source: str,
+    url: str,
+    path: str,
+    unit_bytes: int | None,
+    *,
+    remote: RemoteConfig | None = None,
+) -> list[WorkUnit]:
     """One file as units of about `unit_bytes`; None: one unit.
 
     Args:
@@ -82,8 +90,9 @@ def units_of_file(source: str, url: str, path: str, unit_bytes: int | None) -> l
         url: the file.
         path: what `Origin.path` will say.
         unit_bytes: a range holds the records that begin in it.
+        remote: how a file behind HTTP is asked for; None: the defaults.
     """
-    info = storage.file_info(url)
+    info = storage.file_info(url, remote)
     size = max(1, info.size_bytes)
     num_units = 1 if unit_bytes is None else max(1, round(size / unit_bytes))
     edges = [size * i // num_units for i in range(num_units + 1)]

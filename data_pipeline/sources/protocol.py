@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pydantic import Field
 
-from contracts.config import Config
+from contracts.config import Config, Json, as_tree
 from data_pipeline.records import Drop, Origin, RawRecord, WorkUnit, make_doc_id
 
 READ = "read"
@@ -46,6 +46,10 @@ class NamedSourceConfig(Config):
     """Name of the source in records, shards and reports, unique in a job; None: the kind."""
     licence: str | None = None
     """Licence of the texts, written into the metadata; None: what the files say."""
+
+    def identity(self) -> dict[str, Json]:
+        """The section as far as it changes the data."""
+        return {name: value for name, value in as_tree(self).items() if name != "remote"}
 
     @property
     def source_name(self) -> str:

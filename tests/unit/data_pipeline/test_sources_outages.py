@@ -87,7 +87,8 @@ def test_an_outage_is_raised(
     error: OSError,
     num_sound: int,
 ) -> None:
-    def opened(url: str) -> IO[bytes]:
+    def opened(url: str, remote: object = None) -> IO[bytes]:
+        del remote
         assert url == name
         return Resetting(data, error, num_sound)
 
