@@ -6,7 +6,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PAGE = b"<!DOCTYPE html><html><body>We are working on it.</body></html>"
@@ -45,77 +45,79 @@ class WebServer:
         return self.moods.pop(0) if len(self.moods) > 1 else self.moods[0]
 
 
-def _handler(server: WebServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Server(ThreadingHTTPServer):
+    """The socket, and what it serves."""
 
-        def do_GET(self) -> None:
-            asked = self.headers.get("Range", "")
-            server.ranges.append((self.path, asked))
-            mood = server.next_mood()
-            data = server.files.get(self.path)
-            if mood.status or data is None:
-                self._answer(mood.status or 404, mood, mood.body, len(mood.body))
-                return
-            total = len(data) + mood.added_length
-            found = re.match(r"bytes=(\d+)-(\d+)", asked) if mood.knows_ranges else None
-            if found is None:
-                self._answer(200, mood, data, total)
-                return
-            first, last = int(found[1]), min(int(found[2]), total - 1)
-            if first >= total:
-                self._answer(416, Mood(headers={"Content-Range": f"bytes */{total}"}), b"", 0)
-                return
-            place = {"Content-Range": f"bytes {first}-{last}/{total}"}
-            self._answer(206, mood, data[first : last + 1], last + 1 - first, place)
+    daemon_threads = True
+    served: WebServer
 
-        def _answer(
-            self,
-            status: int,
-            mood: Mood,
-            body: bytes,
-            length: int,
-            place: dict[str, str] | None = None,
-        ) -> None:
-            self.send_response(status)
-            headers = {"ETag": f'"{mood.version}"'} | (place or {}) | mood.headers
-            if mood.says_length:
-                headers["Content-Length"] = str(length)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.close_connection = not mood.says_length or length != len(body)
-            self.end_headers()
-            if mood.cut_after is None:
-                self.wfile.write(body)
-                return
-            self.wfile.write(body[: mood.cut_after])
-            self.wfile.flush()
-            if mood.resets:  # closing with no time to linger
-                linger = struct.pack("ii", 1, 0)
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                self.connection.close()
-            else:
-                self.connection.shutdown(socket.SHUT_RDWR)
-            self.close_connection = True
 
-        def handle(self) -> None:
-            try:
-                super().handle()
-            except (OSError, ValueError):
-                self.close_connection = True  # the reader, or the mood, ended the connection
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            del format, args
+    def do_GET(self) -> None:
+        served = self.server.served
+        asked = self.headers.get("Range", "")
+        served.ranges.append((self.path, asked))
+        mood = served.next_mood()
+        data = served.files.get(self.path)
+        if mood.status or data is None:
+            self._answer(mood.status or 404, mood, mood.body)
+            return
+        total = len(data) + mood.added_length
+        found = re.match(r"bytes=(\d+)-(\d+)", asked) if mood.knows_ranges else None
+        if found is None:
+            self._answer(200, mood, data, total)
+            return
+        first, last = int(found[1]), min(int(found[2]), total - 1)
+        if first >= total:
+            self._answer(416, Mood(headers={"Content-Range": f"bytes */{total}"}), b"")
+            return
+        place = {"Content-Range": f"bytes {first}-{last}/{total}"}
+        placed = replace(mood, headers=place | mood.headers)
+        self._answer(206, placed, data[first : last + 1], last + 1 - first)
 
-    return Handler
+    def _answer(self, status: int, mood: Mood, body: bytes, length: int | None = None) -> None:
+        length = len(body) if length is None else length
+        self.send_response(status)
+        headers = {"ETag": f'"{mood.version}"'} | mood.headers
+        if mood.says_length:
+            headers["Content-Length"] = str(length)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.close_connection = not mood.says_length or length != len(body)
+        self.end_headers()
+        self.wfile.write(body[: mood.cut_after])
+        if mood.cut_after is not None:
+            self._cut(mood)
+
+    def _cut(self, mood: Mood) -> None:
+        self.wfile.flush()
+        self.close_connection = True
+        if mood.resets:  # closing with no time to linger
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
+        else:
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (OSError, ValueError):
+            self.close_connection = True  # the reader, or the mood, ended the connection
+
+    def log_message(self, format: str, *args: object) -> None:
+        del format, args
 
 
 @contextmanager
 def web_server(files: dict[str, bytes]) -> Iterator[WebServer]:
     """Serve the files (by path, as `/a.warc.gz`) for as long as the block lasts."""
     served = WebServer(files)
-    http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(served))
-    http.daemon_threads = True
+    http = _Server(("127.0.0.1", 0), _Handler)
+    http.served = served
     served.url = f"http://127.0.0.1:{http.server_port}"
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
