@@ -30,7 +30,9 @@ def decoded(payload: bytes, header_charset: str | None) -> str:
     """The payload as text, without NULs or surrogates."""
     charset = charset_of(payload, header_charset)
     text = codecs.decode(payload, charset, "replace")
-    return text.removeprefix("\ufeff").replace("\0", "")
+    text = text.removeprefix("\ufeff")
+    # A NUL comes of a zero byte in every charset of the web; bytes are looked through faster.
+    return text.replace("\0", "") if b"\0" in payload else text
 
 
 def charset_of(payload: bytes, header_charset: str | None) -> str:

@@ -8,7 +8,6 @@ from data_pipeline.records import Document, Drop, RawRecord
 
 EXTRACT = "extract"
 """Stage of every drop an extractor makes."""
-_BLANKS_AT_LINE_END = re.compile(r"[ \t\f\v]+(?=\n|\Z)")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -80,8 +79,10 @@ def clean_text(text: str) -> str:
     which no UTF-8 file can hold.
     """
     text = well_formed(text).replace("\r\n", "\n").replace("\r", "\n")
-    text = _BLANKS_AT_LINE_END.sub("", text)
-    return _BLANK_LINES.sub("\n\n", text).strip("\n").rstrip()
+    text = "\n".join([line.rstrip(" \t\f\v") for line in text.split("\n")])
+    if "\n\n\n" in text:
+        text = _BLANK_LINES.sub("\n\n", text)
+    return text.strip("\n").rstrip()
 
 
 def well_formed(text: str) -> str:

@@ -19,7 +19,7 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -89,7 +89,7 @@ class IsolatedWork:
         self.peak_memory_bytes = 0
         """The most that a child that ended well had in memory."""
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Generator[Batch]:
         """All results of the unit.
 
         Raises:

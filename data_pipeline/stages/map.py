@@ -6,8 +6,10 @@ A child process reads, extracts, filters and signs (`isolation`); this one write
 import logging
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 
 from contracts import storage
 from contracts.config import Json
@@ -24,7 +26,6 @@ from data_pipeline.stages.record_work import (
     RecordWork,
     Resume,
     UnitWork,
-    example_measures,
     unit_batches,
 )
 from data_pipeline.stages.task import Outcome, work_path
@@ -66,11 +67,14 @@ def map_unit(task: MapTask, progress: ProgressFile) -> Outcome:
     signatures = []
     counting = Counting(progress)
     isolated = None if task.limits is None else IsolatedWork(task.work, task.limits)
+    batches = _batches_here(task.work) if isolated is None else isolated.batches()
+    first = next(batches)
     with (
+        closing(batches),
         document_writer(documents_url) as documents,
-        drop_writer(drops_url, measures=example_measures(task.work)) as drops,
+        drop_writer(drops_url, measures=first.example or {}) as drops,
     ):
-        for batch in _batches_here(task.work) if isolated is None else isolated.batches():
+        for batch in chain([first], batches):
             counting.others(batch.other_records, bytes_read=batch.bytes_read)
             for result in batch.results:
                 counting.read(batch.bytes_read)
@@ -90,6 +94,6 @@ def map_unit(task: MapTask, progress: ProgressFile) -> Outcome:
     return Outcome(tuple(paths), {**counting.counts().as_json(), "cost": cost})
 
 
-def _batches_here(work: UnitWork) -> Iterator[Batch]:
+def _batches_here(work: UnitWork) -> Generator[Batch]:
     """The results of a unit, made in this process: nothing guards it from a bad page."""
     return unit_batches(work, RecordWork(work), resume=Resume(), guard=NoGuard())

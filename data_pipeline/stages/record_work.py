@@ -7,7 +7,7 @@ depends on the unit and the config, not on where one batch ends or a child begin
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -52,10 +52,6 @@ class UnitWork:
     opt_out: OptOutConfig | None = None
     pii: PiiConfig | None = None
 
-    def chain(self) -> FilterChain:
-        """The filters, built."""
-        return FilterChain(self.filters, self.opt_out, self.pii)
-
 
 @dataclass(frozen=True)
 class Loss:
@@ -96,6 +92,8 @@ class Batch:
     """Records that no one would take for a page, by type."""
     bytes_read: int
     """How far into its unit the batch ends; 0 where origins do not count bytes."""
+    example: Measures | None = None
+    """Of the first batch: measures as any document has them; they name the columns of drops."""
 
 
 class Guard(Protocol):
@@ -123,8 +121,12 @@ class RecordWork:
 
     def __init__(self, work: UnitWork) -> None:
         self._extractor = build_extractor(work.extractor)
-        self._chain = work.chain()
+        self._chain = FilterChain(work.filters, work.opt_out, work.pii)
         self._signer = work.dedup.build()
+
+    def example_measures(self, source: str) -> Measures:
+        """Measures as any document of a source has them."""
+        return self._chain.judge(Document("", source, "", "", Origin("", 0))).measures
 
     def result(self, record: RawRecord | Drop) -> Kept | StoredDrop:
         """The document that goes on, or the drop."""
@@ -146,17 +148,12 @@ class RecordWork:
         return Kept(stored, self._signer.signature(document))
 
 
-def example_measures(work: UnitWork) -> Measures:
-    """Measures as any document of the unit has them: they name the columns of the drops."""
-    document = Document("", work.unit.source, "", "", Origin("", 0))
-    return work.chain().judge(document).measures
-
-
 def unit_batches(
     work: UnitWork, record_work: RecordWork, *, resume: Resume, guard: Guard
-) -> Iterator[Batch]:
-    """All results of a unit from where it is taken up."""
+) -> Generator[Batch]:
+    """All results of a unit from where it is taken up; at least one batch."""
     filling = _Filling(work.unit, resume.num_records)
+    filling.example = record_work.example_measures(work.unit.source)
     last, loss = resume.unreadable or (-1, None)
     number = 0
     guard.reading(number)
@@ -188,6 +185,7 @@ class _Filling:
         self._num_records = num_records
         self._bytes_read = 0
         self.results: list[Kept | StoredDrop] = []
+        self.example: Measures | None = None
         self._other_records: Counter[str] = Counter()
         self._characters = 0
 
@@ -213,9 +211,13 @@ class _Filling:
 
     def taken(self) -> Batch:
         batch = Batch(
-            self._num_records, tuple(self.results), dict(self._other_records), self._bytes_read
+            self._num_records,
+            tuple(self.results),
+            dict(self._other_records),
+            self._bytes_read,
+            self.example,
         )
-        self.results, self._characters = [], 0
+        self.results, self._characters, self.example = [], 0, None
         self._other_records = Counter()
         return batch
 
