@@ -15,6 +15,11 @@ _NOT_NESTING = frozenset(
 """Elements that hold nothing, or that the next of their kind closes."""
 _TITLE = re.compile(r"<title\b[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _LANGUAGE = re.compile(r"<html\b[^>]{0,1024}?\slang\s*=\s*[\"']?([A-Za-z][A-Za-z0-9-]{1,34})", re.I)
+_HINT = re.compile(
+    r"<meta\s[^>]{0,200}?=\s*[\"']?(og:locale|content-language)[\"'\s]"
+    r"[^>]{0,200}?\bcontent\s*=\s*[\"']?([A-Za-z][A-Za-z0-9_-]{1,34})",
+    re.IGNORECASE,
+)
 TITLE_CHARACTERS = 300
 # Begins with a plain character, which is looked for much faster than a class of two.
 _META = re.compile(r"<[mM][eE][tT][aA]\s([^>]{1,2000})")
@@ -68,7 +73,17 @@ def head_metadata(page: str) -> dict[str, str]:
     language = _LANGUAGE.search(head)
     if language:
         found["html_lang"] = language[1].lower()
-    return found | _use_metadata(head)
+    return found | _language_hints(head) | _use_metadata(head)
+
+
+def _language_hints(head: str) -> dict[str, str]:
+    """What meta tags say of the page's language; for the record, nothing decides by it."""
+    found: dict[str, str] = {}
+    # Looked for plainly first: few pages have either, and this costs next to nothing.
+    if "og:locale" in head or "-language" in head or "-Language" in head:
+        for name, value in _HINT.findall(head):
+            found.setdefault("og_locale" if ":" in name else "content_language", value.lower())
+    return found
 
 
 def _use_metadata(head: str) -> dict[str, str]:

@@ -1,11 +1,15 @@
 """Main text by resiliparse (Bevendorff et al. 2018): fast rules over a Lexbor parse."""
 
+import re
 from typing import Literal
 
 from pydantic import PositiveInt
 from resiliparse.extract.html2text import extract_plain_text
 
 from contracts.config import Config
+
+_ITEM = re.compile(r"\n +(?:\u2022|\d{1,4}\.) (?=\S)")
+_CELL_EDGES = re.compile(r"(?<=[^\t\n])(?:\t\t)+(?=[^\t\n])")
 
 
 class ResiliparseConfig(Config):
@@ -30,4 +34,17 @@ class ResiliparseConfig(Config):
             alt_texts=False,
             preserve_formatting=True,
         )
-        return text
+        return _plain_form(text)
+
+
+def _plain_form(text: str) -> str:
+    """The text in the plain-text form of docs/formats.md: `- ` for bullets, ` | ` between cells.
+
+    Told from the text alone: a line of code that looks like an item, or has two tabs between
+    characters, is changed, too.
+    """
+    if "\n  " in text or text.startswith("  "):
+        text = _ITEM.sub("\n- ", "\n" + text)[1:]
+    if "\t\t" in text:
+        text = _CELL_EDGES.sub(lambda edges: " | " * (len(edges[0]) // 2), text)
+    return text

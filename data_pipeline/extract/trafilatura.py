@@ -1,6 +1,7 @@
 """Main text by trafilatura (Barbaresi 2021): its rules, then fallbacks where those find little."""
 
-from typing import Literal
+import re
+from typing import Any, Literal
 
 import trafilatura
 from pydantic import PositiveInt
@@ -8,6 +9,9 @@ from trafilatura.settings import Document as TrafilaturaDocument
 from trafilatura.xml import xmltotxt
 
 from contracts.config import Config
+
+_INDENTED_ITEM = re.compile(r"^ +- ", re.MULTILINE)
+_RULE = re.compile(r"\|(?:---\|)+\s*")
 
 
 class TrafilaturaConfig(Config):
@@ -38,6 +42,25 @@ class TrafilaturaConfig(Config):
         )
         if not isinstance(found, TrafilaturaDocument) or found.body is None:
             return ""
-        blocks = [found.body.text or "", *(xmltotxt(block, False) for block in found.body)]
+        blocks = [found.body.text or "", *map(_block_text, found.body)]
         blocks.append(found.comments or "")
-        return "\n\n".join(block.strip() for block in blocks if block and not block.isspace())
+        return "\n\n".join(block.strip("\n") for block in blocks if block and not block.isspace())
+
+
+def _block_text(block: Any) -> str:
+    """A block in the plain-text form of docs/formats.md; trafilatura's own is nearly Markdown."""
+    if block.tag == "code" or (block.tag == "quote" and block.find("code") is not None):
+        return "".join(block.itertext())
+    text: str = xmltotxt(block, False)
+    if block.tag == "table":
+        return "\n".join(row for line in text.split("\n") if (row := _row(line)))
+    if block.tag == "list":
+        return _INDENTED_ITEM.sub("- ", text)
+    return text.strip()
+
+
+def _row(line: str) -> str:
+    """`| a | b | ` as `a | b`; nothing for the rule under a table's head."""
+    if _RULE.fullmatch(line):
+        return ""
+    return line.strip().removeprefix("|").strip(" |").replace("\\|", "|")
