@@ -5,10 +5,13 @@ Packages come by `apt-get download`; `make_crawl.py` of the test data makes WARC
 silently at it, and would read fewer pages). All is cached, and named by what it is made of.
 """
 
+import gzip
+import hashlib
 import json
 import os
 import shutil
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +31,6 @@ PACKAGES = (
     "developers-reference",
 )
 """Prose in some twenty languages, references, tables; those a release lacks are left out."""
-SHARED_PAGES = 1033
 MADE_WARCS = 8
 COPIES = 0.05
 """Share of exact, and of near duplicates."""
@@ -45,7 +47,6 @@ class Crawl:
     """`warc/*.warc.gz`, and `wet/*` of the made ones."""
     pages: int
     warc_bytes: int
-    shared_pages: int
     missing: tuple[str, ...]
     """What could not be had, and why."""
 
@@ -78,32 +79,43 @@ def shared_warcs(data: Path) -> list[Path]:
 
 
 def made_crawl(cache: Path, num_pages: int) -> Crawl:
-    """A crawl of about `num_pages` pages; made once.
+    """A crawl of about `num_pages` pages; made once, and again while packages were missing.
 
     Raises:
         StepError: the test data is missing, or make_crawl.py fails.
     """
-    folder = cache / f"crawl-{num_pages}"
-    facts = folder / "crawl.json"
-    if not facts.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        facts.parent.mkdir(parents=True)
-        found = _make(folder, cache, num_pages)
-        facts.with_suffix(".partial").write_text(json.dumps(found))
-        facts.with_suffix(".partial").replace(facts)
-    tree = json.loads(facts.read_text())
-    return Crawl(folder, **{**tree, "missing": tuple(tree["missing"])})
-
-
-def _make(folder: Path, cache: Path, num_pages: int) -> dict[str, object]:
     data = test_data()
+    recipe = [*PACKAGES, str(COPIES), str(MADE_WARCS), (data / "make_crawl.py").read_text()]
+    digest = hashlib.sha256("\n".join(recipe).encode()).hexdigest()[:8]
+    folder = cache / f"crawl-{num_pages}-{digest}"
+    facts = folder / "crawl.json"
+    if facts.exists():
+        crawl = _read(facts)
+        if not crawl.missing or crawl.pages >= num_pages:
+            return crawl
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    found = _make(folder, cache, data, num_pages)
+    facts.with_suffix(".partial").write_text(json.dumps(found))
+    facts.with_suffix(".partial").replace(facts)
+    return _read(facts)
+
+
+def _read(facts: Path) -> Crawl:
+    tree = json.loads(facts.read_text())
+    return Crawl(facts.parent, **{**tree, "missing": tuple(tree["missing"])})
+
+
+def _make(folder: Path, cache: Path, data: Path, num_pages: int) -> dict[str, object]:
     files = shared_warcs(data)
     num_shared = max(1, min(len(files), round(len(files) * num_pages / FULL_PAGES)))
     (folder / "warc").mkdir()
     (folder / "wet").mkdir()
-    for number, file in enumerate(files[:num_shared]):
+    chosen = files[:num_shared]
+    for number, file in enumerate(chosen):
         shutil.copy(file, folder / "warc" / f"shared-{number}.warc.gz")
-    shared_pages = SHARED_PAGES * num_shared // len(files)
+    pages_of = _pages_of(data)
+    shared_pages = sum(pages_of[file.relative_to(data / "crawl").as_posix()] for file in chosen)
     roots, missing = _unpacked(cache)
     pages = shared_pages
     if roots:
@@ -112,9 +124,14 @@ def _make(folder: Path, cache: Path, num_pages: int) -> dict[str, object]:
     return {
         "pages": pages,
         "warc_bytes": warc_bytes,
-        "shared_pages": shared_pages,
         "missing": missing,
     }
+
+
+def _pages_of(data: Path) -> Counter[str]:
+    """Pages in each file of the shared crawl."""
+    with gzip.open(data / "crawl" / "records.jsonl.gz", "rt") as stream:
+        return Counter(json.loads(line)["warc"] for line in stream)
 
 
 def _make_warcs(folder: Path, data: Path, roots: list[Path], num_pages: int) -> int:

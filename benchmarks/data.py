@@ -10,11 +10,13 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from benchmarks.corpus import made_corpus
 from benchmarks.crawl import FULL_PAGES, Crawl, made_crawl, test_data
-from benchmarks.end_to_end import Course, run_ours, run_peer
+from benchmarks.end_to_end import CORES, Course, run_ours, run_peer
 from benchmarks.environments import Environment, environment
+from benchmarks.measuring import Job
 from benchmarks.part_rows import MISSING, ROWS, Inputs
 from benchmarks.processes import ROOT, StepError
 from benchmarks.schedule import Options, Schedule, failure_note, parsed_options
@@ -35,7 +37,7 @@ PEERS = {"datatrove": "datatrove", "parts": "fastwarc", "nemo_curator": "nemo-cu
 END_TO_END = "end_to_end"
 TUNED = "datatrove, our stop words and languages"
 DEFAULTS = "datatrove, its defaults"
-NEMO = "NeMo Curator (no dedup, no tokens)"
+NEMO_LACKS = " (no dedup, no tokens)"
 
 
 def run(options: Mapping[str, str]) -> int:
@@ -133,29 +135,46 @@ def input_row(crawl: Crawl, options: Options) -> Row:
     return Row("Input", f"{len(crawl.warcs)} WARC files", figures, bars, None, notes)
 
 
+@dataclass(frozen=True)
+class Peer:
+    """A peer's chain, once from end to end."""
+
+    course: Course
+    environment: str
+    """Of this name, and its script is `peers/<name>_chain.py`."""
+    job: Job
+
+
 def end_to_end(inputs: Inputs) -> Row:
-    """Ours in each mode and the peers, in turn; once each peer, ours before, between and after."""
+    """Ours in each mode and the peers in turn: a turn of ours, one or two peers, and so on."""
     ours = {mode: Course(f"ours, {mode}") for mode in MODES}
-    tuned, defaults = Course(TUNED), Course(DEFAULTS)
-    nemo = Course(NEMO)
-    peers = (
-        (tuned, "datatrove", list(inputs.stop_words)),
-        (defaults, "datatrove", None),
-        (nemo, "nemo_curator", list(inputs.stop_words)),
-    )
-    for turn in range(max(inputs.schedule.options.repeats, len(peers))):
-        if turn < inputs.schedule.options.repeats:
-            for mode, course in ours.items():
-                _own_turn(inputs, course, mode, turn)
-        if turn < len(peers):
-            _peer_turn(inputs, *peers[turn])
+    peers = [
+        Peer(Course(TUNED), "datatrove", {"stop_words": list(inputs.stop_words)}),
+        Peer(Course(DEFAULTS), "datatrove", {"stop_words": None}),
+        *(
+            Peer(Course(f"NeMo Curator, {name}{NEMO_LACKS}"), "nemo_curator", {"algorithm": name})
+            for name in ("trafilatura", "resiliparse")
+        ),
+    ]
+    repeats = inputs.schedule.options.repeats
+    for turn in range(repeats):
+        for mode, course in ours.items():
+            _own_turn(inputs, course, mode, turn)
+        for peer in peers[turn :: max(1, repeats)]:
+            _peer_turn(inputs, peer)
+    courses = [*ours.values(), *(peer.course for peer in peers)]
+    tuned = peers[0].course.rate
     bars = [
-        Bar(f"end to end, {mode} / datatrove", ratio(ours[mode].rate, tuned.rate), minimum, "x")
+        Bar(f"end to end, {mode} / datatrove", ratio(ours[mode].rate, tuned), minimum, "x")
         for mode, minimum in MODES.items()
     ]
-    figures = tuple(course.figure for course in (*ours.values(), tuned, defaults, nemo))
-    title = "WARC to kept, deduplicated token ids on disk"
-    return Row(title, "pages/s a core, wall, 2 cores", figures, tuple(bars), TUNED)
+    return Row(
+        "WARC to kept, deduplicated token ids on disk",
+        f"pages/s a core, wall, {CORES} cores",
+        tuple(course.figure for course in courses),
+        tuple(bars),
+        TUNED,
+    )
 
 
 def _own_turn(inputs: Inputs, course: Course, mode: str, turn: int) -> None:
@@ -172,22 +191,23 @@ def _own_turn(inputs: Inputs, course: Course, mode: str, turn: int) -> None:
         course.runs.append(found)
 
 
-def _peer_turn(inputs: Inputs, course: Course, name: str, stop_words: list[str] | None) -> None:
-    found = inputs.environments.get(name)
+def _peer_turn(inputs: Inputs, peer: Peer) -> None:
+    found = inputs.environments.get(peer.environment)
     job = {
         "part": "chain",
         "input_dir": str(inputs.crawl.folder / "warc"),
-        "stop_words": stop_words,
+        "pages": inputs.crawl.pages,
         "language_model": inputs.language_model,
         "tokenizer_json": str(inputs.corpus.tokenizer_json),
         "eos_token": "</s>",
+        **peer.job,
     }
-    with course.trying():
+    with peer.course.trying():
         run = run_peer(
             inputs.schedule,
             python=found.python if found else MISSING,
-            module=f"benchmarks.peers.{name}_chain",
+            module=f"benchmarks.peers.{peer.environment}_chain",
             job=job,
-            name=f"{name}-{'tuned' if stop_words else 'defaults'}",
+            name=peer.course.who.replace(" ", "_").replace(",", ""),
         )
-        course.runs.append(run)
+        peer.course.runs.append(run)

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 CONFIG = ROOT / "configs" / "data" / "common_crawl.yaml"
 CORES = 2
 POLL_SECONDS = 0.02
-OWN_SECONDS = 900.0
-PEER_SECONDS = 1200.0
+OWN_SECONDS = 400.0
+PEER_SECONDS = 700.0
 SPLITS = ("train", "validation")
 
 
@@ -77,7 +77,7 @@ class Course:
         startup = statistics.median(run.startup_seconds for run in self.runs)
         note = (
             f"kept {run.kept} of {run.pages} ({100 * run.kept / max(1, run.pages):.0f} %), "
-            f"{run.tokens / 1e6:.2f} M tokens, start-up {startup:.1f} s, "
+            f"{run.tokens / 1e6:.2f} M tokens, {run.seconds:.1f} s after {startup:.1f} s to start, "
             f"{len(self.runs)} run{'s' * (len(self.runs) > 1)} {run.note}"
         )
         return Figure(self.who, self.rate, note.rstrip(), self.is_required)
