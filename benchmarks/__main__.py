@@ -13,6 +13,7 @@ from contracts.logs import configure_logging
 
 BENCHMARKS: dict[str, str] = {
     "data": "the data job beside datatrove, NeMo Curator and parts that join",
+    "filters": "each filter, the chain and signatures, compiled and in Python",
 }
 """{name: what it shows}; the module is benchmarks.<name>."""
 

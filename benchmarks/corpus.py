@@ -114,7 +114,7 @@ def _write_documents(corpus: Corpus, records: list[RawRecord]) -> None:
             if isinstance(document, Document):
                 row = {
                     "url": document.uri,
-                    "language": language.identify(document.text)[0],
+                    "language": language.identify(document.text).language,
                     "text": document.text,
                 }
                 stream.write(json.dumps(row) + "\n")

