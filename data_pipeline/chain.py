@@ -14,16 +14,16 @@ from contracts.config import Json, as_tree
 from contracts.errors import DataError
 from contracts.shards import ShardInfo
 from data_pipeline.config import DataConfig
-from data_pipeline.document_index import INDEX_PATH, DocumentIndex, StoreFile
+from data_pipeline.document_index import DocumentIndex, StoreFile
 from data_pipeline.drop_bounds import DropBounds
+from data_pipeline.duplicates import dedup_identity, find_all_duplicates
 from data_pipeline.ledger import unit_id
 from data_pipeline.plan import PlannedUnit, groups_of
 from data_pipeline.quarantine import Quarantined, write_quarantine
 from data_pipeline.sources.protocol import READ
 from data_pipeline.stage_runner import Found, StageRunner
 from data_pipeline.stages.counting import UnitCounts
-from data_pipeline.stages.dedup import DedupTask, dedup_all
-from data_pipeline.stages.map import MapTask, map_unit
+from data_pipeline.stages.map import MapTask, map_unit, signatures_path
 from data_pipeline.stages.publish import PublishTask, publish_unit
 from data_pipeline.stages.record_work import UNREADABLE_FILE, UnitWork
 from data_pipeline.stages.task import work_path
@@ -127,18 +127,6 @@ def quarantined_unit(item: PlannedUnit, found: Found) -> Quarantined | None:
     return None
 
 
-def dedup_identity(config: DataConfig, planned: Sequence[PlannedUnit]) -> str:
-    """Id of the dedup of these units; the stores it looks at count by what they hold now."""
-    against: list[Json] = []
-    for folder in config.dedup.against:
-        url = storage.join(folder, INDEX_PATH)
-        # A folder without a store is refused where its signatures are read.
-        against.append(storage.sha256_of(url) if storage.exists(url) else None)
-    map_ids: list[Json] = [unit.map_id for unit in planned]
-    held: list[Json] = [against] if against else []
-    return unit_id("dedup", as_tree(config.dedup), map_ids, *held)
-
-
 def publish_identity(planned: PlannedUnit, dedup_id: str) -> str:
     """Id under which a unit's kept documents stand in the store."""
     return unit_id("publish", planned.map_id, dedup_id, planned.ordinal)
@@ -155,30 +143,24 @@ def tokenizer_identity(config: TokenizerConfig) -> Json:
     return as_tree(config)
 
 
-def find_all_duplicates(config: DataConfig, mapped: Sequence[Mapped], stages: StageRunner) -> str:
-    """Stage `dedup`: compare all signatures; the id under which the duplicates stand."""
-    map_ids = tuple(item.planned.map_id for item in mapped)
-    task = DedupTask(
-        output_dir=config.output_dir,
-        unit_id=dedup_identity(config, [item.planned for item in mapped]),
-        map_ids=map_ids,
-        dedup=config.dedup,
-        num_bytes=sum(item.counts.text_bytes for item in mapped),
-    )
-    stages.run("dedup", dedup_all, [task])
-    return task.unit_id
-
-
 def publish_units(
-    config: DataConfig, mapped: Sequence[Mapped], dedup_id: str, stages: StageRunner
+    config: DataConfig, mapped: Sequence[Mapped], stages: StageRunner
 ) -> DocumentIndex:
-    """Stage `publish`: the documents without the duplicates."""
+    """The stages of deduplication, and `publish`: the documents without the duplicates."""
+    dedup_id = dedup_identity(config.dedup, [item.planned.map_id for item in mapped])
+    tables = find_all_duplicates(
+        config.output_dir,
+        config.dedup,
+        [(signatures_path(item.planned.map_id), item.counts.num_kept) for item in mapped],
+        stages,
+        identity=dedup_id,
+    )
     tasks = [
         PublishTask(
             output_dir=config.output_dir,
             unit_id=publish_identity(item.planned, dedup_id),
             map_id=item.planned.map_id,
-            dedup_id=dedup_id,
+            duplicates_path=tables[item.planned.ordinal],
             source=item.planned.unit.source,
             ordinal=item.planned.ordinal,
             dedup=config.dedup,

@@ -118,9 +118,9 @@ class DataConfig(Config):
         return "-".join(self.output_dir.rstrip("/").split("/")[-2:])
 
     def _identity(self) -> dict[str, Json]:
-        """The tree, of the sources only what changes the data."""
+        """The tree, of the sources and of `dedup` only what changes the data."""
         sources: list[Json] = [dict(source.identity()) for source in self.sources]
-        return as_tree(self) | {"sources": sources}
+        return as_tree(self) | {"sources": sources, "dedup": self.dedup.identity()}
 
     @property
     def data_sha256(self) -> str:

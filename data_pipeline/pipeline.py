@@ -19,8 +19,6 @@ from contracts.tokenizer import MODEL_NAME, load_tokenizer, save_tokenizer
 from contracts.tracking import Tracker, build_tracker, flattened
 from data_pipeline.chain import (
     WrittenGroup,
-    dedup_identity,
-    find_all_duplicates,
     make_tokenizer_model,
     map_units,
     publish_identity,
@@ -30,6 +28,7 @@ from data_pipeline.chain import (
 )
 from data_pipeline.config import DataConfig
 from data_pipeline.data_card import CARD_NAME, write_card
+from data_pipeline.dedup.key_index import INDEX_PATH as KEY_INDEX_PATH
 from data_pipeline.document_index import (
     INDEX_PATH,
     SCHEMA_VERSION,
@@ -37,6 +36,7 @@ from data_pipeline.document_index import (
     read_index,
     write_index,
 )
+from data_pipeline.duplicates import dedup_identity, keep_keys
 from data_pipeline.filters import FilterChain
 from data_pipeline.job_report import Finished, report_data, report_metrics, throughput_metrics
 from data_pipeline.ledger import Ledger, job_lock, remove_other_files, sweep_leftovers, unit_id
@@ -136,7 +136,7 @@ def job_identity(config: DataConfig, inputs: Inputs) -> str:
         store_ids = [file.unit_id for file in inputs.index.files]
         has_store = config.documents_dir in {None, config.output_dir}
     else:
-        dedup_id = dedup_identity(config, inputs.units)
+        dedup_id = dedup_identity(config.dedup, [unit.map_id for unit in inputs.units])
         store_ids = [publish_identity(unit, dedup_id) for unit in inputs.units]
         has_store = True
     return unit_id(
@@ -177,10 +177,11 @@ def make_documents(
 ) -> DocumentIndex:
     """Read, filter, deduplicate and publish: the document store."""
     mapped = map_units(config, units, stages)
-    dedup_id = find_all_duplicates(config, mapped, stages)
-    index = publish_units(config, mapped, dedup_id, stages)
+    index = publish_units(config, mapped, stages)
+    keys = keep_keys(config.dedup, index, stages)
     kept = [path for file in index.files for path in (file.path, file.signatures_path)]
-    remove_other_files(["documents", "signatures"], [*kept, INDEX_PATH], config.output_dir)
+    kept += [*keys, INDEX_PATH, KEY_INDEX_PATH] if keys else [INDEX_PATH]
+    remove_other_files(["documents", "signatures", "keys"], kept, config.output_dir)
     write_index(index, config.output_dir)
     return index
 

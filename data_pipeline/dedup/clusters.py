@@ -1,14 +1,18 @@
 """Which documents repeat which: clusters of duplicates, and the one of each that is kept.
 
-Two documents are linked when their digests are equal, or when all values of one band agree and the
-estimated Jaccard similarity reaches the threshold. A link depends on its two documents alone. A
-cluster is what links connect, over any number of steps. Of each cluster the first in priority stays
-(the earliest dataset, then the lowest doc_id); the others become DuplicateOf, except documents of
-datasets that are already committed: those are never evicted. It follows that the result does not
-depend on the order of input, and that among what is kept no link is left but between documents
-committed before: a second pass finds nothing.
+Two documents, not both committed before, are linked when their digests are equal, or when all
+values of one band agree and the estimated Jaccard similarity reaches the threshold. A cluster is
+what links connect, over any number of steps. Of each cluster the first in priority stays (the
+earliest dataset, then the lowest doc_id); the others become DuplicateOf, except documents of
+datasets that are already committed: those are never evicted.
 
-All steps are array operations over the whole table (448 bytes a document at 112 values).
+Where more than `max_comparisons` documents share a band, each is compared only with the first so
+many of them in the order of the table; of documents whose values are all equal only one stands
+there. But for that bound the result does not depend on the order of input, and a second pass over
+what is kept finds nothing.
+
+All steps are array operations over the whole table (448 bytes a document at 112 values): this is
+the reference; `data_pipeline.stages.search` finds the same over files.
 """
 
 from collections.abc import Sequence
@@ -79,9 +83,12 @@ def find_duplicates(table: SignatureTable, config: DedupConfig) -> list[Duplicat
     is_repeat = np.zeros(len(order), dtype=bool)
     if config.exact:
         is_repeat = first_of_digest < np.arange(len(order))
+        is_repeat &= dataset >= table.num_committed
         forest.union(first_of_digest[is_repeat], np.flatnonzero(is_repeat))
     if config.minhash is not None:
-        _link_similar(forest, bands, has_bands, config.minhash)
+        is_new = dataset >= table.num_committed
+        signed = _Signed(forest, bands, is_new, order, config.max_comparisons)
+        _link_similar(signed, has_bands, config.minhash)
 
     kept = forest.roots()
     evicted = np.flatnonzero((kept < np.arange(len(order))) & (dataset >= table.num_committed))
@@ -137,23 +144,34 @@ def _first_equal(values: npt.NDArray[np.uint64]) -> IntArray:
     return first
 
 
-def _link_similar(
-    forest: Forest, bands: npt.NDArray[np.uint32], has_bands: BoolArray, config: MinHashConfig
-) -> None:
+@dataclass(frozen=True)
+class _Signed:
+    """What the comparison of documents needs, in order of priority."""
+
+    forest: "Forest"
+    bands: npt.NDArray[np.uint32]
+    is_new: BoolArray
+    place: IntArray
+    """(N,) place of each document in the table."""
+    max_comparisons: int
+
+
+def _link_similar(signed: _Signed, has_bands: BoolArray, config: MinHashConfig) -> None:
     """Join documents that share a band and are similar enough, band by band.
 
     Documents whose values are all equal have the same links, so one of them stands for all.
     """
+    bands = signed.bands
     rows = np.flatnonzero(has_bands)
     first = rows[_first_equal(_band_keys(bands[rows])[:, np.newaxis])]
-    is_copy = (first < rows) & (_similarities(bands, first, rows) == 1.0)
-    forest.union(first[is_copy], rows[is_copy])
+    is_copy = (first < rows) & (_similarities(bands, first, rows) == 1.0) & signed.is_new[rows]
+    signed.forest.union(first[is_copy], rows[is_copy])
     rows = rows[~is_copy]
     for band in range(config.num_bands):
         start = band * config.rows_per_band
         keys = _band_keys(bands[rows, start : start + config.rows_per_band])
-        by_key = np.argsort(keys, kind="stable")
-        _link_buckets(forest, rows[by_key], keys[by_key], bands, config.min_similarity)
+        by_key = np.lexsort((signed.place[rows], keys))
+        _link_buckets(signed, rows[by_key], keys[by_key], config.min_similarity)
 
 
 def _band_keys(values: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
@@ -165,18 +183,14 @@ def _band_keys(values: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
 
 
 def _link_buckets(
-    forest: Forest,
-    members: IntArray,
-    keys: npt.NDArray[np.uint64],
-    bands: npt.NDArray[np.uint32],
-    min_similarity: float,
+    signed: _Signed, members: IntArray, keys: npt.NDArray[np.uint64], min_similarity: float
 ) -> None:
-    """Compare all pairs inside each run of equal keys, but those joined already.
+    """Compare pairs inside each run of equal keys, but those joined already.
 
     Round r compares the r-th member of every bucket with those behind it; a bucket whose members
-    are all joined leaves. So a bucket of a thousand copies costs one round, and no pair is
-    overlooked; the price is quadratic only where large families that are not alike share a band.
+    are all joined leaves. So a bucket of a thousand copies costs one round.
     """
+    forest = signed.forest
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else keys
     sizes = np.diff(np.concatenate([starts, [len(keys)]])).astype(np.int64)
     bucket = np.repeat(np.arange(len(sizes)), sizes)
@@ -184,38 +198,36 @@ def _link_buckets(
     leader_of_bucket = starts.astype(np.int64)
     is_open = sizes[bucket] > 1
     members_left, bucket, place = members[is_open], bucket[is_open], place[is_open]
-    current = 0
-    while len(members_left):
+    for current in range(signed.max_comparisons):
+        if not len(members_left):
+            return
         leaders = members[leader_of_bucket[bucket] + current]
         is_behind = place > current
-        _link_pairs(forest, leaders[is_behind], members_left[is_behind], bands, min_similarity)
-        current += 1
+        _link_pairs(signed, leaders[is_behind], members_left[is_behind], min_similarity)
         roots = forest.find(members_left)
         edges = np.flatnonzero(np.concatenate([[True], bucket[1:] != bucket[:-1]]))
         lengths = np.diff(np.concatenate([edges, [len(bucket)]]))
         is_apart = np.minimum.reduceat(roots, edges) != np.maximum.reduceat(roots, edges)
-        is_open = np.repeat(is_apart & (lengths > current + 1), lengths)
+        is_open = np.repeat(is_apart & (lengths > current + 2), lengths)
         members_left, bucket, place = members_left[is_open], bucket[is_open], place[is_open]
 
 
-def _link_pairs(
-    forest: Forest,
-    first: IntArray,
-    second: IntArray,
-    bands: npt.NDArray[np.uint32],
-    min_similarity: float,
-) -> None:
-    apart = forest.find(first) != forest.find(second)
-    first, second = first[apart], second[apart]
-    similar = _similarities(bands, first, second) >= min_similarity
+def _link_pairs(signed: _Signed, first: IntArray, second: IntArray, min_similarity: float) -> None:
+    forest = signed.forest
+    is_open = (forest.find(first) != forest.find(second)) & (
+        signed.is_new[first] | signed.is_new[second]
+    )
+    first, second = first[is_open], second[is_open]
+    similar = _similarities(signed.bands, first, second) >= min_similarity
     forest.union(first[similar], second[similar])
 
 
 def _similarities(
     bands: npt.NDArray[np.uint32], first: IntArray, second: IntArray
 ) -> npt.NDArray[np.float64]:
-    """(P,) estimated Jaccard similarity of each pair: the share of equal values."""
+    """(P,) estimated Jaccard similarity of each pair: the share of values with equal low halves."""
     parts = [np.zeros(0)]
+    bands = bands.astype(np.uint16)  # the low 16 bits, as the search over files compares them
     for start in range(0, len(first), PAIRS_AT_ONCE):
         chunk = slice(start, start + PAIRS_AT_ONCE)
         parts.append((bands[first[chunk]] == bands[second[chunk]]).mean(axis=1))

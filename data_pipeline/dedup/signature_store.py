@@ -1,59 +1,195 @@
-"""Signatures as parquet files: one file for each work unit, and all of a dataset as one table.
+"""Signatures as parquet files, one for each work unit, read in batches of columns.
 
-Columns: doc_id (string), digest (16 bytes), bands (list of uint32, empty for a short text). The
-file's metadata says how the values were drawn, so that signatures which cannot be compared are
-refused.
+Columns: doc_id (string), digest (16 bytes), bands (list of uint32, empty for a short text), url_key
+(16 bytes, null for what is no web address) and fetched_at (seconds since 1970). The file's metadata
+says how the values were drawn, so that signatures which cannot be compared are refused.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
+from typing import IO
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from contracts import storage
 from contracts.errors import DataError
-from data_pipeline.dedup.clusters import SignatureTable
+from data_pipeline.dedup.clusters import SignatureTable, signature_table
 from data_pipeline.dedup.config import DedupConfig
+from data_pipeline.dedup.rows import Rows, ids_of
+from data_pipeline.dedup.url_key import fetched_seconds, url_key
 from data_pipeline.records import Signature
 
 FOLDER = "signatures"
 """Where a dataset keeps the signatures of the documents it kept."""
+ROWS_PER_GROUP = 1 << 14
+"""Documents that are written or read at once: 7 MB of values."""
+TEXT_COLUMNS = ("digest", "bands")
+URL_COLUMNS = ("url_key", "fetched_at")
 _METADATA_KEY = b"headwater.signatures"
 _SCHEMA = pa.schema(
     [
         pa.field("doc_id", pa.string(), nullable=False),
         pa.field("digest", pa.binary(16), nullable=False),
         pa.field("bands", pa.list_(pa.uint32()), nullable=False),
+        pa.field("url_key", pa.binary(16)),
+        pa.field("fetched_at", pa.int64()),
     ]
 )
 
 
-def _parameters(config: DedupConfig) -> bytes:
+def parameters(config: DedupConfig) -> str:
+    """How signatures are drawn: equal for those that can be compared."""
     drawn = None if config.minhash is None else config.minhash.fingerprint()
-    return json.dumps({"normal_form": 1, "minhash": drawn}, sort_keys=True).encode()
+    return json.dumps({"normal_form": 1, "minhash": drawn}, sort_keys=True)
+
+
+class SignatureWriter:
+    """Signatures to one file, in row groups; made by `signature_writer`."""
+
+    def __init__(self, stream: IO[bytes], config: DedupConfig) -> None:
+        schema = _SCHEMA.with_metadata({_METADATA_KEY: parameters(config).encode()})
+        self._writer = pq.ParquetWriter(stream, schema, compression="zstd", use_dictionary=False)
+        self._rows: list[tuple[Signature, bytes | None, int]] = []
+
+    def add(self, signature: Signature, uri: str = "", fetched_at: str | None = None) -> None:
+        """Add a document's signature; its address and the moment it was fetched, where known."""
+        self._rows.append((signature, url_key(uri), fetched_seconds(fetched_at)))
+        if len(self._rows) == ROWS_PER_GROUP:
+            self._flush()
+
+    def add_table(self, table: pa.Table) -> None:
+        """Add rows of another signature file."""
+        self._flush()
+        if table.num_rows:
+            self._writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        columns = [
+            pa.array([row[0].doc_id for row in self._rows], pa.string()),
+            pa.array([row[0].digest for row in self._rows], pa.binary(16)),
+            pa.array([row[0].bands for row in self._rows], pa.list_(pa.uint32())),
+            pa.array([row[1] for row in self._rows], pa.binary(16)),
+            pa.array([row[2] for row in self._rows], pa.int64()),
+        ]
+        self._writer.write_table(pa.table(columns, schema=self._writer.schema))
+        self._rows = []
+
+    def close(self) -> None:
+        """Write what is left, and the file's end."""
+        self._flush()
+        self._writer.close()
+
+
+@contextmanager
+def signature_writer(url: str, config: DedupConfig) -> Iterator[SignatureWriter]:
+    """A writer of signatures; the file stands when the block ends without an error."""
+    with storage.atomic_write(url) as stream:
+        writer = SignatureWriter(stream, config)
+        yield writer
+        writer.close()
 
 
 def signature_bytes(signatures: Sequence[Signature], config: DedupConfig) -> bytes:
     """The content of a signature file: the same bytes for the same signatures in the same order."""
-    table = pa.table(
-        [
-            pa.array([signature.doc_id for signature in signatures], pa.string()),
-            pa.array([signature.digest for signature in signatures], pa.binary(16)),
-            pa.array([signature.bands for signature in signatures], pa.list_(pa.uint32())),
-        ],
-        schema=_SCHEMA.with_metadata({_METADATA_KEY: _parameters(config)}),
-    )
     stream = BytesIO()
-    pq.write_table(table, stream, compression="zstd", use_dictionary=False)
+    writer = SignatureWriter(stream, config)
+    for signature in signatures:
+        writer.add(signature)
+    writer.close()
     return stream.getvalue()
 
 
 def write_signatures(url: str, signatures: Sequence[Signature], config: DedupConfig) -> None:
-    """Commit a signature file."""
+    """Commit a signature file of documents without addresses."""
     storage.write_bytes(url, signature_bytes(signatures, config))
+
+
+def copy_signatures(url: str, target: str, config: DedupConfig, leave: Collection[int]) -> None:
+    """The signatures of a file but those at some positions, as another file."""
+    left_out = np.array(sorted(leave), dtype=np.int64)
+    with signature_writer(target, config) as writer:
+        for start, batch in _batches(url, config, None):
+            stays = np.ones(batch.num_rows, dtype=bool)
+            there = left_out[(left_out >= start) & (left_out < start + batch.num_rows)]
+            stays[there - start] = False
+            writer.add_table(pa.Table.from_batches([batch]).filter(pa.array(stays)))
+
+
+@dataclass(frozen=True)
+class SignatureBatch:
+    """Neighbouring rows of a signature file as columns; those not asked for are empty."""
+
+    first_row: int
+    doc_ids: list[str]
+    digests: Rows
+    """(N, 2)"""
+    values: npt.NDArray[np.uint32]
+    """(N, H); a row without values is zero."""
+    has_values: npt.NDArray[np.bool_]
+    """(N,) False where the text was too short for near-dedup."""
+    url_keys: Rows
+    """(N, 2); zero where the document has no address."""
+    has_url: npt.NDArray[np.bool_]
+    fetched_at: npt.NDArray[np.int64]
+    """(N,) seconds since 1970; 0 where it is not known."""
+
+    def __len__(self) -> int:
+        return len(self.doc_ids)
+
+    def ids(self, where: str) -> Rows:
+        """(N, 2) the bits of the doc_ids.
+
+        Raises:
+            DataError: one is not 32 hex digits; `where` is the file.
+        """
+        return ids_of(self.doc_ids, where)
+
+
+def signature_batches(
+    url: str,
+    config: DedupConfig,
+    columns: Collection[str] = (),
+    *,
+    is_wanted: Callable[[int, int], bool] | None = None,
+) -> Iterator[SignatureBatch]:
+    """The rows of a file in order, a bounded number at once.
+
+    Args:
+        url: the file.
+        config: how this job draws signatures.
+        columns: what is read beside the doc_ids.
+        is_wanted: whether the rows from the first number up to the second are; None: all.
+
+    Raises:
+        DataError: it is not a signature file, or its values were drawn in another way.
+    """
+    width = 0 if config.minhash is None else config.minhash.num_hashes
+    names = {"doc_id", *columns}
+    for start, batch in _batches(url, config, names, is_wanted=is_wanted):
+        doc_ids = batch.column("doc_id").to_pylist()
+        values, has_values = _values(batch, width, url)
+        url_keys, has_url = _halves(batch, "url_key")
+        fetched_at = np.zeros(len(doc_ids), dtype=np.int64)
+        if "fetched_at" in batch.schema.names:
+            fetched_at = batch.column("fetched_at").fill_null(0).to_numpy()
+        yield SignatureBatch(
+            first_row=start,
+            doc_ids=doc_ids,
+            digests=_halves(batch, "digest")[0],
+            values=values,
+            has_values=has_values,
+            url_keys=url_keys,
+            has_url=has_url,
+            fetched_at=fetched_at,
+        )
 
 
 def read_signatures(url: str, config: DedupConfig) -> list[Signature]:
@@ -62,18 +198,13 @@ def read_signatures(url: str, config: DedupConfig) -> list[Signature]:
     Raises:
         DataError: it is not a signature file, or its values were drawn in another way.
     """
-    table = _read(url, config)
-    offsets, values = _list_parts(table.column("bands"))
-    return [
-        Signature(doc_id, digest, values[start:end])
-        for doc_id, digest, start, end in zip(
-            table.column("doc_id").to_pylist(),
-            table.column("digest").to_pylist(),
-            offsets[:-1],
-            offsets[1:],
-            strict=True,
-        )
-    ]
+    found = []
+    for batch in signature_batches(url, config, TEXT_COLUMNS):
+        digests = batch.digests.astype(">u8").tobytes()
+        for i, doc_id in enumerate(batch.doc_ids):
+            values = batch.values[i] if batch.has_values[i] else batch.values[i, :0]
+            found.append(Signature(doc_id, digests[16 * i : 16 * i + 16], values))
+    return found
 
 
 def read_table(new: Sequence[str], config: DedupConfig) -> SignatureTable:
@@ -82,40 +213,22 @@ def read_table(new: Sequence[str], config: DedupConfig) -> SignatureTable:
     Raises:
         DataError: a file cannot be used, or a dataset of `against` has no signatures.
     """
-    datasets = [_dataset_files(folder) for folder in config.against]
-    urls = [url for files in datasets for url in files] + list(new)
-    tables = [_read(url, config) for url in urls]
-    places = [i for i, files in enumerate(datasets) for _ in files] + [len(datasets)] * len(new)
-    sizes = [table.num_rows for table in tables]
-    width = 0 if config.minhash is None else config.minhash.num_hashes
-    bands = np.zeros((sum(sizes), width), dtype=np.uint32)
-    has_bands = np.zeros(sum(sizes), dtype=bool)
-    start = 0
-    for url, table in zip(urls, tables, strict=True):
-        offsets, values = _list_parts(table.column("bands"))
-        lengths = np.diff(offsets)
-        if not np.isin(lengths, (0, width)).all():
-            raise DataError(
-                f"{url}: a document has {lengths.max()} MinHash values, expected 0 or {width}; "
-                "the file is damaged: make its dataset again"
-            )
-        rows = start + np.flatnonzero(lengths)
-        bands[rows] = values.reshape(len(rows), width)
-        has_bands[rows] = True
-        start += table.num_rows
-    return SignatureTable(
-        doc_ids=_strings([table.column("doc_id") for table in tables]),
-        digests=np.frombuffer(
-            b"".join(b"".join(table.column("digest").to_pylist()) for table in tables), dtype="V16"
-        ),
-        bands=bands,
-        has_bands=has_bands,
-        dataset=np.repeat(np.array(places, dtype=np.int64), sizes),
-        num_committed=len(datasets),
+    datasets = [dataset_files(folder) for folder in config.against]
+    return signature_table(
+        [
+            [signature for url in urls for signature in read_signatures(url, config)]
+            for urls in [*datasets, list(new)]
+        ],
+        len(datasets),
     )
 
 
-def _dataset_files(folder: str) -> list[str]:
+def dataset_files(folder: str) -> list[str]:
+    """The signature files of an earlier job.
+
+    Raises:
+        DataError: there are none.
+    """
     files = storage.list_files(storage.join(folder, FOLDER, "*.parquet"))
     if not files:
         raise DataError(
@@ -125,34 +238,84 @@ def _dataset_files(folder: str) -> list[str]:
     return files
 
 
-def _read(url: str, config: DedupConfig) -> pa.Table:
+def num_signatures(url: str, config: DedupConfig) -> int:
+    """Documents in a file, from its footer.
+
+    Raises:
+        DataError: it is not a signature file, or its values were drawn in another way.
+    """
+    with storage.open_read(url) as stream:
+        return int(_opened(stream, url, config).metadata.num_rows)
+
+
+def _opened(stream: IO[bytes], url: str, config: DedupConfig) -> pq.ParquetFile:
     try:
-        with storage.open_read(url) as stream:
-            table = pq.read_table(stream)
+        file = pq.ParquetFile(stream)
     except pa.ArrowInvalid as error:
         raise DataError(f"{url} is not a parquet file: {error}; make its dataset again") from error
-    found = (table.schema.metadata or {}).get(_METADATA_KEY, b"(nothing)")
-    expected = _parameters(config)
-    if found != expected:
+    found = (file.schema_arrow.metadata or {}).get(_METADATA_KEY, b"(nothing)").decode()
+    if found != parameters(config):
         raise DataError(
-            f"{url} holds signatures drawn as {found.decode()}, this job draws them as "
-            f"{expected.decode()}; give `dedup.minhash` the same values, or leave the dataset "
+            f"{url} holds signatures drawn as {found}, this job draws them as "
+            f"{parameters(config)}; give `dedup.minhash` the same values, or leave the dataset "
             "out of `dedup.against`"
         )
-    return table
+    return file
 
 
-def _list_parts(
-    column: pa.ChunkedArray,
-) -> tuple["np.typing.NDArray[np.int64]", "np.typing.NDArray[np.uint32]"]:
-    """Offsets (N + 1,) and values (sum of lengths,) of a list column."""
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
-    lengths = array.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
-    values = array.flatten().to_numpy(zero_copy_only=False).astype(np.uint32, copy=False)
-    return np.concatenate([[0], np.cumsum(lengths)]), values
+def _batches(
+    url: str,
+    config: DedupConfig,
+    names: Collection[str] | None,
+    *,
+    is_wanted: Callable[[int, int], bool] | None = None,
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """First row and batch, in order; None reads all columns."""
+    with storage.open_read(url) as stream:
+        file = _opened(stream, url, config)
+        columns = None if names is None else sorted({*names} & {*file.schema_arrow.names})
+        start = 0
+        for group in range(file.num_row_groups):
+            num_rows = file.metadata.row_group(group).num_rows
+            if is_wanted is not None and not is_wanted(start, start + num_rows):
+                start += num_rows
+                continue
+            try:
+                table = file.read_row_group(group, columns=columns)
+            except (pa.ArrowInvalid, OSError) as error:
+                raise DataError(f"{url} is damaged: {error}; make its dataset again") from error
+            for batch in table.to_batches(max_chunksize=ROWS_PER_GROUP):
+                yield start, batch
+                start += batch.num_rows
 
 
-def _strings(columns: Sequence[pa.ChunkedArray]) -> "np.typing.NDArray[np.str_]":
-    return np.array([text for column in columns for text in column.to_pylist()], dtype=np.str_)
+def _values(
+    batch: pa.RecordBatch, width: int, url: str
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
+    """(N, H) MinHash values and (N,) whether a row has any."""
+    if "bands" not in batch.schema.names:
+        return np.zeros((batch.num_rows, 0), dtype=np.uint32), np.zeros(batch.num_rows, dtype=bool)
+    array = batch.column("bands")
+    lengths = array.value_lengths().to_numpy(zero_copy_only=False)
+    if not np.isin(lengths, (0, width)).all():
+        raise DataError(
+            f"{url}: a document has {lengths.max()} MinHash values, expected 0 or {width}; "
+            "the file is damaged: make its dataset again"
+        )
+    has_values = lengths > 0
+    flat = array.flatten().to_numpy(zero_copy_only=False).astype(np.uint32, copy=False)
+    if has_values.all() and width:
+        return flat.reshape(-1, width), has_values
+    values = np.zeros((batch.num_rows, width), dtype=np.uint32)
+    values[has_values] = flat.reshape(-1, width) if width else values[has_values]
+    return values, has_values
+
+
+def _halves(batch: pa.RecordBatch, name: str) -> tuple[Rows, npt.NDArray[np.bool_]]:
+    """(N, 2) the halves of a column of 16 bytes, and (N,) whether it is not null."""
+    if name not in batch.schema.names:
+        return np.zeros((batch.num_rows, 2), dtype=np.uint64), np.zeros(batch.num_rows, dtype=bool)
+    column = batch.column(name)
+    is_there = column.is_valid().to_numpy(zero_copy_only=False)
+    raw = b"".join(column.fill_null(bytes(16)).to_pylist())
+    return np.frombuffer(raw, dtype=">u8").astype(np.uint64).reshape(-1, 2), is_there

@@ -54,6 +54,11 @@ class MapTask:
         return self.unit.size_bytes
 
 
+def signatures_path(unit_id: str) -> str:
+    """A unit's signatures, relative to the output folder."""
+    return work_path("map", unit_id, "signatures.parquet")
+
+
 def map_unit(task: MapTask, progress: ProgressFile) -> Outcome:
     """Documents that pass the filters, their signatures, and every drop with its reason."""
     started = time.monotonic()
@@ -64,7 +69,6 @@ def map_unit(task: MapTask, progress: ProgressFile) -> Outcome:
     documents_url, drops_url, signatures_url = (
         storage.join(task.output_dir, path) for path in paths
     )
-    signatures = []
     counting = Counting(progress)
     isolated = None if task.limits is None else IsolatedWork(task.work, task.limits)
     batches = _batches_here(task.work) if isolated is None else isolated.batches()
@@ -73,6 +77,7 @@ def map_unit(task: MapTask, progress: ProgressFile) -> Outcome:
         closing(batches),
         document_writer(documents_url) as documents,
         drop_writer(drops_url, measures=first.example or {}) as drops,
+        dedup.signature_writer(signatures_url, task.work.dedup) as signatures,
     ):
         for batch in chain([first], batches):
             counting.others(batch.other_records, bytes_read=batch.bytes_read)
@@ -81,11 +86,11 @@ def map_unit(task: MapTask, progress: ProgressFile) -> Outcome:
                 if isinstance(result, Kept):
                     counting.kept(result.stored.document)
                     documents.add(result.stored)
-                    signatures.append(result.signature)
+                    uri = result.stored.document.uri
+                    signatures.add(result.signature, uri, result.fetched_at)
                 else:
                     counting.dropped(result.drop)
                     drops.add(result)
-    dedup.write_signatures(signatures_url, signatures, task.work.dedup)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     cost: dict[str, Json] = {
         "seconds": time.monotonic() - started,

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from contracts import storage
-from data_pipeline.dedup import DedupConfig, read_signatures, write_signatures
+from data_pipeline.dedup import DedupConfig, copy_signatures
 from data_pipeline.documents import StoredDrop, document_writer, drop_writer, read_documents
 from data_pipeline.progress import ProgressFile
 from data_pipeline.records import Drop, DuplicateOf
 from data_pipeline.stages.counting import Counting
-from data_pipeline.stages.dedup import duplicates_of
+from data_pipeline.stages.map import signatures_path
+from data_pipeline.stages.search_values import duplicates_of
 from data_pipeline.stages.task import Outcome, work_path
 
 SIMILARITY = {"dedup.similarity": 0.0}
@@ -21,7 +22,8 @@ class PublishTask:
     output_dir: str
     unit_id: str
     map_id: str
-    dedup_id: str
+    duplicates_path: str
+    """Table of the duplicates of its block of units, relative to the output folder."""
     source: str
     ordinal: int
     """Place of the unit in the plan."""
@@ -45,9 +47,7 @@ def publish_unit(task: PublishTask, progress: ProgressFile) -> Outcome:
     def url(path: str) -> str:
         return storage.join(task.output_dir, path)
 
-    duplicates = duplicates_of(
-        url(work_path("dedup", task.dedup_id, "duplicates.parquet")), task.ordinal
-    )
+    duplicates = duplicates_of(url(task.duplicates_path), task.ordinal)
     drops_path = work_path("publish", task.unit_id, "drops.parquet")
     counting = Counting(progress)
     with (
@@ -74,11 +74,9 @@ def publish_unit(task: PublishTask, progress: ProgressFile) -> Outcome:
             )
             counting.dropped(drop)
             drops.add(StoredDrop.of(drop, document, _measures(duplicate)))
-    signatures = read_signatures(
-        url(work_path("map", task.map_id, "signatures.parquet")), task.dedup
+    copy_signatures(
+        url(signatures_path(task.map_id)), url(task.signatures_path), task.dedup, duplicates
     )
-    kept = [s for position, s in enumerate(signatures) if position not in duplicates]
-    write_signatures(url(task.signatures_path), kept, task.dedup)
     paths = (task.documents_path, task.signatures_path, drops_path)
     return Outcome(paths, counting.counts().as_json())
 

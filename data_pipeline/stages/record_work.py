@@ -79,6 +79,8 @@ class Kept:
 
     stored: StoredDocument
     signature: Signature
+    fetched_at: str | None = None
+    """ISO 8601."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,8 @@ class RecordWork:
             drop = _drop_of(document, verdict.stage, verdict.reason or "", verdict.value)
             return StoredDrop.of(drop, document, judgement.measures)
         stored = StoredDocument(document, judgement.measures)
-        return Kept(stored, self._signer.signature(document))
+        fetched_at = None if isinstance(record, Drop) else record.fetched_at
+        return Kept(stored, self._signer.signature(document), fetched_at)
 
 
 def unit_batches(
