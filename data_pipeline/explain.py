@@ -12,9 +12,16 @@ from contracts.errors import DataError
 from data_pipeline.config import DataConfig
 from data_pipeline.documents import MEASURE_PREFIX
 from data_pipeline.filters import FilterChain
-from data_pipeline.filters.protocol import RELATIONS, Rule, RuledFilter, first_broken
+from data_pipeline.filters.protocol import (
+    RELATIONS,
+    DocumentFilter,
+    Rule,
+    RuledFilter,
+    first_broken,
+)
 from data_pipeline.inspection import Selection
 from data_pipeline.recorded import Recorded, RecordedUnit, read_recorded, rows_where
+from data_pipeline.records import Measures
 
 HEAD_CHARACTERS = 1200
 """Of the text that is shown."""
@@ -137,15 +144,34 @@ def checks_of(
     sections: Sequence[Config] = (config.opt_out, *config.filters)
     chain = FilterChain(config.filters, config.opt_out)
     for section, judging in zip(sections, chain.filters, strict=True):
-        judges = judging.sources is None or source in judging.sources
-        if judges and isinstance(judging.filter, RuledFilter):
+        if judging.sources is not None and source not in judging.sources:
+            continue
+        prefix = f"{judging.filter.stage}."
+        own = {k.removeprefix(prefix): v for k, v in measures.items() if k.startswith(prefix)}
+        if isinstance(judging.filter, RuledFilter):
             for rule in judging.filter.rules:
-                yield _check(section, judging.filter.stage, rule, measures)
+                yield _check(section, judging.filter.stage, rule, own)
+        else:
+            yield _check_as_one(section, judging.filter, own)
 
 
-def _check(section: Config, stage: str, rule: Rule, measures: Mapping[str, float | str]) -> Check:
-    prefix = f"{stage}."
-    own = {k.removeprefix(prefix): v for k, v in measures.items() if k.startswith(prefix)}
+def _check_as_one(section: Config, judge: DocumentFilter, own: Measures) -> Check:
+    """The verdict of a filter that decides by more than limits."""
+    verdict = judge.decide(own) if own else None
+    result = "not measured" if verdict is None else "passed" if verdict.keep else "refused"
+    return Check(
+        filter=judge.stage,
+        measure="(its lists)",
+        value=None if verdict is None else verdict.value,
+        refused_where="listed",
+        result=result,
+        reason="" if verdict is None else verdict.reason or "",
+        field="",
+        source=" ".join((type(section).__doc__ or "").split()),
+    )
+
+
+def _check(section: Config, stage: str, rule: Rule, own: Measures) -> Check:
     value = own.get(rule.measure)
     if value is None:
         result = "not measured"
@@ -192,7 +218,14 @@ def explanation_lines(found: Explanation) -> Iterator[str]:
     yield ""
     rows = [("filter", "measure", "value", "refused where", "result", "limit of")]
     rows += [
-        (c.filter, c.measure, _shown(c.value), c.refused_where, c.result, f"{c.field}: {c.source}")
+        (
+            c.filter,
+            c.measure,
+            _shown(c.value),
+            c.refused_where,
+            c.result,
+            f"{c.field}: {c.source}".lstrip(": "),
+        )
         for c in found.checks
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(5)]

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from contracts.config import Config, as_tree
 from contracts.errors import ConfigError
-from data_pipeline.config import DataConfig
+from data_pipeline.config import OF_THE_DOCUMENTS, DataConfig
 from data_pipeline.documents import MEASURE_PREFIX
 from data_pipeline.filters import FilterChain
 from data_pipeline.filters.opt_out import STAGE as OPT_OUT
@@ -27,7 +27,8 @@ from data_pipeline.recorded import Recorded, RecordedUnit, read_columns, read_re
 
 CHANGEABLE = ("filters", "opt_out", "output_dir", "documents_dir", "from", "start_from")
 """Sections whose overrides have a meaning here."""
-_FIXED = ("sources", "extractor", "pii", "dedup")
+_FIXED = tuple(name for name in OF_THE_DOCUMENTS if name not in CHANGEABLE)
+"""Sections that decide what is read, measured and compared."""
 _KEPT = "kept"
 
 

@@ -24,6 +24,7 @@ FILTERS = """filters:
   - {{kind: length}}
   - {{kind: gopher_quality, min_words: 60, sources: [web]}}
   - {{kind: c4, min_sentences: 1, line_removal: {{min_words_per_line: 2}}}}
+  - {{kind: url_blocklist, lists: [{{name: spam, domains: [{folder}/domains]}}]}}
 """
 
 
@@ -32,6 +33,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The config of a finished job."""
     folder = tmp_path_factory.mktemp("job")
     write_input(folder / "in", num_files=2)
+    (folder / "in" / "domains").write_text("spam.example\n")
     start, end = CONFIG.index("filters:"), CONFIG.index("tokenizer:")
     text = CONFIG[:start] + FILTERS + CONFIG[end:]
     path = folder / "job.yaml"
@@ -72,7 +74,6 @@ def test_the_recorded_limits_give_the_recorded_counts(job: Path) -> None:
     "overrides",
     [
         ["filters.gopher_quality.min_words=40", "filters.length.min_words=20"],
-        ["filters.gopher_quality.min_words=150"],
         ["filters.language.languages=[fr]"],
         ["filters.gopher_quality.sources=[]", "filters.c4.min_sentences=null"],
     ],
@@ -115,6 +116,7 @@ def test_duplicates_whose_kept_document_goes_are_told(job: Path) -> None:
         ("filters.c4.line_removal=null", r"filters\.c4\.line_removal: what it changes was not"),
         ("filters.language.max_characters=9", r"filters\.language\.max_characters: what it"),
         ("filters.gopher_quality.sources=[web, notes]", r"filters\.gopher_quality\.sources: what"),
+        ("filters.url_blocklist.lists.0.name=other", r"filters\.url_blocklist\.lists\.0\.name: wh"),
         ("filters=[{kind: fineweb}]", r"filters\.fineweb: this filter was not run"),
         ("dedup.exact=false", r"dedup\.exact=false: cannot be told from what was measured"),
         ("shards.seq_len=32", r"shards\.seq_len=32: changes no count of documents"),
@@ -170,6 +172,7 @@ def test_a_kept_document_shows_its_values_beside_the_limits(job: Path) -> None:
         found = explained(job, by, getattr(stored.document, by))
         assert found.verdict == "kept"
         assert {check.result for check in found.checks} == {"passed"}
+        assert found.checks[-1].filter == "url_blocklist"
     lines = "\n".join(explanation_lines(found))
     assert "(Rae et al. 2021, section A1.1, has 50)" in lines
     assert "< 60" in lines
