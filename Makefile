@@ -21,7 +21,7 @@ test: check
 
 # The truth tests over a crawl of 300 MB instead of 30: Debian's documentation by apt, and the shared data.
 test-data: env
-	HEADWATER_TRUTH=large $(BIN)/python -m pytest tests/integration -k truth
+	HEADWATER_TRUTH=large $(BIN)/python -m pytest tests/integration -k 'truth or data_job_two_hosts'
 
 check: env
 	$(BIN)/ruff format --check .

@@ -14,6 +14,7 @@ from contracts.logs import configure_logging
 BENCHMARKS: dict[str, str] = {
     "data": "the data job beside datatrove, NeMo Curator and parts that join",
     "filters": "each filter, the chain and signatures, compiled and in Python",
+    "scaling": "two workers against one, local and through Ray",
 }
 """{name: what it shows}; the module is benchmarks.<name>."""
 

@@ -175,6 +175,8 @@ def atomic_write(url: str) -> Iterator[IO[bytes]]:
 def create(url: str, data: bytes) -> bool:
     """Commit `data` under `url` unless something stands there: of several writers one wins.
 
+    A power cut may undo it, never tear it.
+
     Returns:
         Whether this call has written it. In an object store the last writer wins, and all are
         told that they did: only for content that is the same whoever writes it.
@@ -200,7 +202,6 @@ def create(url: str, data: bytes) -> bool:
             if path.exists():
                 return False
             partial.replace(path)
-        _sync_directory(path.parent)
     finally:
         partial.unlink(missing_ok=True)
     return True

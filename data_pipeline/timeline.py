@@ -4,6 +4,7 @@ Nothing here is part of the data: it differs from run to run. A job that goes on
 """
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ class StageReport:
     """Tasks that an earlier run had done."""
     started_at: float = 0.0
     """Seconds since 1970."""
+    first_task_at: float = 0.0
+    """When the first task began to work: later than `started_at` while workers start."""
     task_seconds: float = 0.0
     """Of all tasks, as their workers counted them."""
     median_task_seconds: float = 0.0
@@ -55,6 +58,7 @@ class StageTimes:
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
+        self.first_task_at = math.inf
         self.workers: set[str] = set()
         self.peak_rss_bytes = 0
         self.num_retries = 0
@@ -68,6 +72,7 @@ class StageTimes:
             self.num_retries += item.num_attempts - 1
             return
         self.seconds.append(item.seconds)
+        self.first_task_at = min(self.first_task_at, item.started_at)
         self.workers.add(item.worker)
         self.peak_rss_bytes = max(self.peak_rss_bytes, item.peak_rss_bytes)
         self.num_retries += item.num_retries
@@ -124,6 +129,7 @@ def _report(
         seconds=last.seconds,
         num_done_before=num_done_before,
         started_at=started_at,
+        first_task_at=min(times.first_task_at, time.time()),
         task_seconds=sum(times.seconds),
         median_task_seconds=median(times.seconds) if times.seconds else 0.0,
         longest_task_seconds=max(times.seconds, default=0.0),

@@ -32,8 +32,8 @@ TITLE = b"ray::data:"
 IMPATIENCE = {
     "RAY_health_check_initial_delay_ms": "5000",
     "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "2000",
-    "RAY_health_check_failure_threshold": "4",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "3",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
 }
 """Ray waits about half a minute before it calls a silent host dead; tests have less."""

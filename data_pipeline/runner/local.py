@@ -62,7 +62,7 @@ class LocalRunner:
     def run(
         self, work: StageWork[ArgumentT, ResultT]
     ) -> Iterator[TaskResult[ResultT] | TaskFailed]:
-        """Results as they arrive; with one worker, in the order of the arguments."""
+        """Results as they arrive."""
         if self._config.num_workers == 1:
             here = _InThisProcess(work.function)
             return Schedule(work, here, self._policy).results()

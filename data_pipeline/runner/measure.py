@@ -18,10 +18,12 @@ def measured(function: Callable[[ArgumentT], ResultT], argument: ArgumentT) -> M
     """Run a task in this process, and say what it took."""
     with contextlib.suppress(OSError):
         _CLEAR.write_text(_RESET_PEAK)
-    started = time.monotonic()
+    started_at, started = time.time(), time.monotonic()
     value = function(argument)
     seconds = time.monotonic() - started
-    return Measured(value, seconds, _peak_rss_bytes(), f"{platform.node()}:{os.getpid()}")
+    return Measured(
+        value, seconds, _peak_rss_bytes(), f"{platform.node()}:{os.getpid()}", started_at
+    )
 
 
 def _peak_rss_bytes() -> int:

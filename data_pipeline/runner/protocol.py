@@ -68,6 +68,8 @@ class Measured(Generic[ResultC]):
     """Most memory its process held while it ran; 0 where the system does not tell."""
     worker: str
     """host:pid"""
+    started_at: float
+    """Seconds since 1970, by the worker's clock."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class TaskResult(Generic[ResultC]):
     seconds: float = 0.0
     peak_rss_bytes: int = 0
     worker: str = ""
+    started_at: float = 0.0
     num_retries: int = 0
     """Attempts that failed before."""
     num_copies: int = 0

@@ -73,7 +73,9 @@ class Schedule(Generic[ArgumentT, ResultT]):
         self._executor = executor
         self._policy = policy
         self._watch = StragglerWatch(policy.stragglers, work.size)
-        self._waiting = deque(range(len(work.arguments)))
+        # The largest first: then the stage's end, where workers run dry, is short.
+        order = sorted(range(len(work.arguments)), key=work.size, reverse=True)
+        self._waiting = deque(order)
         self._later: list[tuple[float, int]] = []
         self._tasks: dict[int, _Task] = {}
         """Of tasks that run or failed; gone when they end: 100,000 tasks leave nothing behind."""
@@ -181,6 +183,7 @@ class Schedule(Generic[ArgumentT, ResultT]):
             seconds=measured.seconds,
             peak_rss_bytes=measured.peak_rss_bytes,
             worker=measured.worker,
+            started_at=measured.started_at,
             num_retries=task.num_failed + task.num_lost_nodes,
             num_copies=task.num_copies,
         )
