@@ -62,8 +62,8 @@ def test_files_left_out_count_by_their_bytes() -> None:
 
 def test_a_bound_for_a_stage_that_is_not_there_is_refused(tmp_path: Path) -> None:
     path = write_config(tmp_path / "j.yaml", folder=tmp_path, output_dir=tmp_path / "out")
-    with pytest.raises(ConfigError, match=r"no stage is called \['langage'\]; this config has"):
-        load_config(DataConfig, path, ["max_stage_drop_rates={langage: 0.5}"])
+    with pytest.raises(ConfigError, match=r"no stage is called \['linguage'\]; this config has"):
+        load_config(DataConfig, path, ["max_stage_drop_rates={linguage: 0.5}"])
 
 
 def test_a_job_that_drops_too_much_ends_before_all_is_read(tmp_path: Path) -> None:
