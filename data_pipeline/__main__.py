@@ -7,6 +7,7 @@ explain  every measured value of a document beside its limit (doc_id=..., uri=..
 what-if  counts anew what other limits keep (filters.length.min_words=40), from recorded values
 browse   serves the report and a search over all documents on this machine (port=8765)
 repack   shards of another row length from the shards (seq_len=8192, output=FOLDER)
+train-quality  the model of the filter quality_model, by a config of its own (configs/quality/)
 """
 
 import argparse
@@ -39,6 +40,7 @@ from data_pipeline.config import DataConfig
 from data_pipeline.explain import explanation_json, explanation_lines, explanations
 from data_pipeline.inspection import SELECTORS, Selection, inspected, parse_selection
 from data_pipeline.pipeline import JobResult, run_job
+from data_pipeline.quality_training import QualityTrainingConfig, train_quality
 from data_pipeline.quarantine import QUARANTINE_NAME
 from data_pipeline.repack import repack_dataset
 from data_pipeline.report import print_report
@@ -198,6 +200,13 @@ def _repack(given: argparse.Namespace) -> None:
         )
 
 
+def _train_quality(given: argparse.Namespace) -> None:
+    config = load_config(QualityTrainingConfig, given.config, given.overrides)
+    for line in train_quality(config).lines():
+        sys.stdout.write(line + "\n")
+    sys.stdout.write(f"model: {config.output}\n")
+
+
 VERBS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "run": _run,
     "check": _check,
@@ -206,6 +215,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "what-if": _what_if,
     "browse": _browse,
     "repack": _repack,
+    "train-quality": _train_quality,
 }
 REPACK_FIELDS = (*ShardsConfig.model_fields, "output")
 

@@ -17,6 +17,7 @@ from data_pipeline.filters.length import LengthConfig
 from data_pipeline.filters.opt_out import OptOutConfig
 from data_pipeline.filters.pii import PiiConfig
 from data_pipeline.filters.protocol import DocumentFilter
+from data_pipeline.filters.quality_model import QualityModelConfig
 from data_pipeline.filters.text_view import TextView
 from data_pipeline.filters.url import UrlConfig
 from data_pipeline.filters.url_blocklist import BlocklistConfig, UrlBlocklistConfig
@@ -33,7 +34,8 @@ FilterConfig = Annotated[
     | UrlBlocklistConfig
     | WordListConfig
     | FasttextModelConfig
-    | DecontaminationConfig,
+    | DecontaminationConfig
+    | QualityModelConfig,
     Field(discriminator="kind"),
 ]
 
@@ -53,6 +55,7 @@ __all__ = [
     "LengthConfig",
     "OptOutConfig",
     "PiiConfig",
+    "QualityModelConfig",
     "TermFileConfig",
     "TextView",
     "UrlBlocklistConfig",

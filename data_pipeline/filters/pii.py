@@ -15,6 +15,7 @@ from contracts.config import Config
 from data_pipeline.filters.pii_emails import find_emails
 from data_pipeline.filters.pii_ips import find_ips
 from data_pipeline.filters.pii_phones import find_phones
+from data_pipeline.filters.pii_shape import shape_of
 from data_pipeline.records import Measures
 
 STAGE = "pii"
@@ -51,11 +52,7 @@ class PiiMasker:
 
     def __init__(self, config: PiiConfig) -> None:
         self._sources = None if config.sources is None else frozenset(config.sources)
-        self._kinds = (
-            ("num_emails", config.email, find_emails),
-            ("num_ips", config.ip, find_ips),
-            ("num_phones", config.phone, find_phones),
-        )
+        self._config = config
 
     def applies_to(self, source: str) -> bool:
         """Whether texts of this source are masked."""
@@ -63,18 +60,27 @@ class PiiMasker:
 
     def mask(self, text: str) -> Masked:
         """The text with each finding replaced; e-mail first, then IP, then telephone."""
-        measures: dict[str, float | str] = {}
-        for name, placeholder, find in self._kinds:
-            spans = find(text) if placeholder is not None else []
-            if spans:
-                text = _replaced(text, spans, placeholder or "")
-            measures[name] = float(len(spans))
-        return Masked(text, measures)
+        config = self._config
+        octets = text.encode("utf-8", "replace")
+        emails = find_emails(text, octets) if config.email is not None else []
+        if emails:
+            text = _replaced(text, emails, config.email)
+            octets = text.encode("utf-8", "replace")
+        shape = shape_of(octets)
+        ips = find_ips(text, shape) if config.ip is not None else []
+        text = _replaced(text, ips, config.ip)
+        phones = find_phones(text, shape) if config.phone is not None else []
+        text = _replaced(text, phones, config.phone)
+        found = {"num_emails": emails, "num_ips": ips, "num_phones": phones}
+        return Masked(text, {name: float(len(spans)) for name, spans in found.items()})
 
 
-def _replaced(text: str, spans: list[tuple[int, int]], placeholder: str) -> str:
-    parts, at = [], 0
+def _replaced(text: str, spans: list[tuple[int, int]], placeholder: str | None) -> str:
+    if not spans:
+        return text
+    parts: list[str] = []
+    at = 0
     for start, end in spans:
-        parts += [text[at:start], placeholder]
+        parts += [text[at:start], placeholder or ""]
         at = end
     return "".join([*parts, text[at:]])

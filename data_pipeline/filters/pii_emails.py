@@ -16,7 +16,7 @@ _LOCAL = re.compile(r"[\w.!#$%&*+/=?^`{|}~'-]{1,64}\Z")
 _SPELLED = re.compile(
     r"[ \u00a0]?[\[({][ \u00a0]?(?i:at|ät|@|AT)[ \u00a0]?[\])}][ \u00a0]?" + _DOMAIN
 )
-_SPELLED_SIGNS = ("at)", "at]", "AT)", "AT]", "ät)", "(@)", "[@]", "at }", "at )", "at ]", "at}")
+_SPELLED_HINT = re.compile(rb"[\[({](?: |\xc2\xa0)?(?:[aA][tT]|\xc3\xa4t|@)[ \xc2\])}]")
 _NOT_FIRST = "!#$%&*+/=?^`{|}~'.-"
 """Characters that are valid in front but stand there as punctuation of the text."""
 _EXAMPLES = re.compile(
@@ -25,7 +25,7 @@ _EXAMPLES = re.compile(
 _FILE_ENDINGS = frozenset(
     (
         *("png", "jpg", "jpeg", "gif", "webp", "svg", "css", "js", "ts", "html", "php", "json"),
-        *("xml", "yml", "yaml", "txt", "pdf", "zip", "exe", "dll", "jar", "sh_", "ico", "avif"),
+        *("xml", "yml", "yaml", "txt", "pdf", "zip", "exe", "dll", "jar", "ico", "avif"),
     )
 )
 _NOT_PEOPLE = frozenset({"git", "hg", "svn", "cvs", "root", "localhost"})
@@ -34,12 +34,15 @@ MAX_LOCAL = 64
 """RFC 5321, section 4.5.3.1.1."""
 
 
-def find_emails(text: str) -> list[tuple[int, int]]:
-    """(start, end) of each address, in order, without overlap."""
-    if "@" not in text and not any(sign in text for sign in _SPELLED_SIGNS):
-        return []
-    found = _around(text, _AFTER_SIGN)
-    if any(sign in text for sign in _SPELLED_SIGNS):
+def find_emails(text: str, octets: bytes) -> list[tuple[int, int]]:
+    """(start, end) of each address, in order, without overlap.
+
+    Args:
+        text: the text.
+        octets: it in UTF-8, where short strings are found faster.
+    """
+    found = _around(text, _AFTER_SIGN) if b"@" in octets else []
+    if _SPELLED_HINT.search(octets):
         found = _apart(sorted(found + _around(text, _SPELLED)))
     return found
 

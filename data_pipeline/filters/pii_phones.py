@@ -11,42 +11,65 @@ import itertools
 import re
 
 _GAP = "[ \u00a0\u202f()./\u2010-\u2013-]"
-_NOT_DIGITS = bytes(range(128, 256)) + b" ()./-+"
-_SHAPE = bytes(ord("0") if 48 <= byte <= 57 else ord(" ") for byte in range(256))
-MIN_DIGITS = 7
-"""Of the shortest number looked for without a word before it; with one, six."""
+_HINT = re.compile(rb"0(?:[-.]{0,6}0){5}")  # in the shape of `shape_of`
 
-_RUN = re.compile(rf"[(+]{{0,2}}\d(?:{_GAP}{{0,3}}\d){{5,}}")
-_START = re.compile(r"\(\+?\d{1,5}\)|\+?\d+")
-_INTERNATIONAL = re.compile(rf"\(?(?:\+|00)[ ]?([1-9]\d{{0,2}})(?:{_GAP}{{0,4}}\d){{5,14}}(?!\d)")
+_RUN = re.compile(rf"[0-9](?:{_GAP}{{0,3}}[0-9]){{5,}}")
+_START = re.compile(r"\(\+?[0-9]{1,5}\)|\+?[0-9]+")
+_INTERNATIONAL = re.compile(
+    rf"\(?(?:\+|00)[ ]?([1-9][0-9]{{0,2}})(?:{_GAP}{{0,4}}[0-9]){{5,14}}(?![0-9])"
+)
 _AMERICAN = re.compile(
-    r"(?:1[ .-])?(?:\(([2-9]\d\d)\) ?|([2-9]\d\d)([.-]))([2-9]\d\d)[ .-]\d{4}(?![\w-]|\.\d)"
+    r"(?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[.-])[2-9][0-9]{2}[ .-][0-9]{4}"
+    r"(?![\w-]|\.[0-9])"
 )
-_FRENCH = re.compile(r"0[1-9]([ \u00a0.-])\d\d(?:\1\d\d){3}(?!\1?\d)")
-_JAPANESE = re.compile(r"0\d{1,3}-\d{2,4}-\d{4}(?![\w-])")
+_FRENCH = re.compile(r"0[1-9]([ \u00a0.-])[0-9][0-9](?:\1[0-9][0-9]){3}(?!\1?[0-9])")
+_JAPANESE = re.compile(r"0[0-9]{1,3}-[0-9]{2,4}-[0-9]{4}(?![\w-])")
 _NATIONAL = re.compile(
-    rf"(?:\(0[1-9]\d{{0,4}}\)|0[1-9]\d{{1,4}})(?: ?[/\u2013-] ?|{_GAP})\d{{2,}}"
-    r"(?:[ \u00a0./\u2010-\u2013-]\d+){0,4}(?![\w]|\.\d)"
+    rf"(?:\(0[1-9][0-9]{{0,4}}\)|0[1-9][0-9]{{1,4}})(?: ?[/\u2013-] ?|{_GAP})[0-9]{{2,}}"
+    r"(?:[ \u00a0./\u2010-\u2013-][0-9]+){0,4}(?![\w]|\.[0-9])"
 )
-_LAST_GROUP = re.compile(r"[^\d]+\d+\Z")
-_ANY = re.compile(rf"\(?\+?\d(?:{_GAP}{{0,3}}\d){{5,14}}(?!\d)")
+_LAST_GROUP = re.compile(r"[^0-9]+[0-9]+\Z")
+_ANY = re.compile(rf"\(?\+?[0-9](?:{_GAP}{{0,3}}[0-9]){{5,14}}(?![0-9])")
 
-_WORD_BEFORE = re.compile(
-    r"(?:(?<![^\W\d_])(?:tel|tél|telefon|telephone|téléphone|teléfono|telefono|telefone|telefoon|"
-    r"telefax|tlf|tfno|phone|telephon|fon|fone|ph|fax|mobile?|móvil|cell|cellulare|celular|handy|"
-    r"hotline|gsm|whatsapp|sms|kom|тел|телефон|факс)|電話|电话|传真|☎|☏|✆|📞|📱)"
-    r"[ \u00a0]?(?:no|nr|num|number|nummer)?[^\w\n]{0,4}\Z",
-    re.IGNORECASE,
+# Read backwards from the number: a gap, a word, perhaps one more word before `no.` or `number`.
+_BEFORE = re.compile(r"([^\w\n]{0,4})([^\W\d_]*)[^\w\n]{0,3}([^\W\d_]*)")
+_PHONE_WORDS = frozenset(
+    (
+        *("tel", "tél", "telefon", "telephone", "téléphone", "teléfono", "telefono", "telefone"),
+        *("telefoon", "telephon", "telefax", "tlf", "tfno", "phone", "fon", "fone", "ph", "fax"),
+        *("mobil", "mobile", "móvil", "cell", "cellulare", "celular", "handy", "hotline", "gsm"),
+        *("whatsapp", "sms", "rufnummer", "telefonnummer", "handynummer", "faxnummer"),
+        *("тел", "телефон", "факс"),
+    )
 )
-_OTHER_NUMBER_BEFORE = re.compile(
-    r"(?:\b(?:isbn|issn|ean|gtin|upc|asin|sku|doi|arxiv|pmid|iban|bic|blz|konto|kto|account|order|"
-    r"bestell|artikel|art|item|part|serial|seriennummer|model\w?|hrb|hra|ust|vat|patent|"
-    r"invoice|rechnung|case|ticket|id|ref|isin|wkn|nr|no|num|number|nummer)\b[^\w\n]{0,2}(?:id|nr|"
-    r"no|num|number|nummer)?|#|№|[€$£¥=])[^\w\n]{0,3}\Z",
-    re.IGNORECASE,
+_PHONE_ENDINGS = ("電話", "电话", "传真")
+_PHONE_SIGNS = frozenset("☎☏✆📞📱")
+_NUMBER_WORDS = frozenset({"no", "nr", "num", "number", "nummer", "id"})
+_OTHER_WORDS = frozenset(
+    (
+        *("isbn", "issn", "ean", "gtin", "upc", "asin", "sku", "doi", "arxiv", "pmid", "iban"),
+        *("bic", "blz", "konto", "kto", "account", "order", "bestell", "artikel", "art", "item"),
+        *(
+            "part",
+            "serial",
+            "model",
+            "modell",
+            "hrb",
+            "hra",
+            "ust",
+            "vat",
+            "patent",
+            "invoice",
+        ),
+        *("rechnung", "case", "ticket", "id", "ref", "isin", "wkn", "nr", "no", "num", "number"),
+        *("nummer",),
+    )
 )
+_OTHER_ENDINGS = ("nummer", "number", "nr")
+_OTHER_SIGNS = frozenset("#№€$£¥=")
 _DATE = re.compile(
-    r"(?:0?[1-9]|[12]\d|3[01])([./-])(?:0?[1-9]|1[0-2])\1(?:19|20)\d\d|(?:19|20)\d\d([./-])\d\d?\2\d\d"
+    r"(?:0?[1-9]|[12][0-9]|3[01])([./-])(?:0?[1-9]|1[0-2])\1(?:19|20)[0-9]{2}|"
+    r"(?:19|20)[0-9]{2}([./-])[0-9]{1,2}\2[0-9]{2}"
 )
 _LOOK_BACK = 24
 _JOINED_BEFORE = frozenset("_-+/\\=&%#@:,.'\u2212")
@@ -63,14 +86,19 @@ _THREE_DIGITS = (
 )
 
 
-def find_phones(text: str) -> list[tuple[int, int]]:
-    """(start, end) of each telephone number, in order, without overlap."""
-    shape = text.encode("utf-8", "replace").translate(_SHAPE, _NOT_DIGITS)
-    if b"000000" not in shape:
+def find_phones(text: str, shape: bytes) -> list[tuple[int, int]]:
+    """(start, end) of each telephone number, in order, without overlap.
+
+    Args:
+        text: the text.
+        shape: what it looks like, by `pii_shape.shape_of`.
+    """
+    if not _HINT.search(shape):
         return []
     found: list[tuple[int, int]] = []
     for run in _RUN.finditer(text):
-        at = run.start()
+        opened = text[max(0, run.start() - 2) : run.start()]
+        at = run.start() - len(opened) + len(opened.rstrip("(+"))
         is_behind_digits = False
         while (start := _START.search(text, at, run.end())) is not None:
             end = _end_of_number(text, start.start(), is_behind_digits=is_behind_digits)
@@ -92,10 +120,13 @@ def _end_of_number(text: str, start: int, *, is_behind_digits: bool) -> int | No
     before = text[max(0, start - _LOOK_BACK) : start]
     if before and (before[-1].isalnum() or _DATE.match(text, start)):
         return None
-    if _WORD_BEFORE.search(before):
+    if not _ANY.match(text, start):
+        return None
+    is_phone, is_other = _told_by_words(before)
+    if is_phone:
         found = _INTERNATIONAL.match(text, start) or _ANY.match(text, start)
         return None if found is None or _num_digits(found[0]) > 16 else found.end()
-    if _OTHER_NUMBER_BEFORE.search(before):
+    if is_other:
         return None
     international = _INTERNATIONAL.match(text, start)
     if international is not None and _is_international(international, before):
@@ -103,6 +134,18 @@ def _end_of_number(text: str, start: int, *, is_behind_digits: bool) -> int | No
     if is_behind_digits or (before and before[-1] in _JOINED_BEFORE):
         return None
     return _end_of_national(text, start)
+
+
+def _told_by_words(before: str) -> tuple[bool, bool]:
+    """Whether what stands before says that a telephone number follows, or another number."""
+    found = _BEFORE.match(before[::-1])
+    assert found is not None  # it matches nothing too
+    gap, last = found[1], found[2][::-1].lower()
+    words = {last, found[3][::-1].lower()} if last in _NUMBER_WORDS else {last}
+    if words & _PHONE_WORDS or last.endswith(_PHONE_ENDINGS) or _PHONE_SIGNS & set(gap):
+        return True, False
+    is_other = words & _OTHER_WORDS or last.endswith(_OTHER_ENDINGS) or _OTHER_SIGNS & set(gap)
+    return False, bool(is_other)
 
 
 def _is_international(match: re.Match[str], before: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from contracts.config import load_config
 from data_pipeline.__main__ import VERBS as DATA_VERBS
 from data_pipeline.config import DataConfig
+from data_pipeline.quality_training import QualityTrainingConfig
 from launch.__main__ import VERBS as LAUNCH_VERBS
 from pretrain.__main__ import VERBS as PRETRAIN_VERBS
 from pretrain.config import PretrainConfig
@@ -26,6 +27,11 @@ COMMAND = re.compile(r"^ {4}(?:\$ )?(\S.*(?:data_pipeline|pretrain|launch) .*)$"
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "data").glob("*.yaml")), ids=str)
 def test_data_configs_load(path: Path) -> None:
     assert load_config(DataConfig, path).sources
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "quality").glob("*.yaml")), ids=str)
+def test_quality_configs_load(path: Path) -> None:
+    assert load_config(QualityTrainingConfig, path).output
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "pretrain").glob("*.yaml")), ids=str)
