@@ -23,7 +23,7 @@ from contracts import storage
 from contracts.config import Config, Json
 from contracts.errors import DataError
 from data_pipeline.filters.entry_files import versions
-from data_pipeline.filters.protocol import BELOW, first_broken, rules
+from data_pipeline.filters.protocol import BELOW, RuleSpec, first_broken, rules_of
 from data_pipeline.filters.text_view import TextView
 from data_pipeline.normal_text import HashArray, NgramHashes
 from data_pipeline.records import Measures, Verdict
@@ -55,15 +55,19 @@ class QualityModelConfig(Config):
         return QualityModelFilter(self)
 
 
+_RULES = (RuleSpec("score", BELOW, "min_score", "low_quality"),)
+
+
 class QualityModelFilter:
     """A document's score; the model is read when the first document comes."""
 
     stage = "quality_model"
+    thresholds = frozenset(spec.field for spec in _RULES)
 
     def __init__(self, config: QualityModelConfig) -> None:
         self._path = config.model_path
         self._model: QualityModel | None = None
-        self.rules = rules(("score", BELOW, config.min_score, "low_quality"))
+        self.rules = rules_of(config, _RULES)
 
     def measure(self, view: TextView) -> dict[str, float | str]:
         if self._model is None:
