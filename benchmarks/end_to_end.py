@@ -1,8 +1,9 @@
 """The row end to end: WARC files to kept, deduplicated token ids on disk, two cores.
 
 Ours runs as its users run it, `python -m data_pipeline run`, through Ray. Time counts from the
-first record read to the committed manifest (peers: to the last file of tokens); start-up is told
-beside it. Both read the same files and use the same tokenizer.
+first record read (ours: from the start of the task that reads it) to the committed manifest (peers:
+to the last file of tokens); start-up is told beside it. Both read the same files and use the same
+tokenizer.
 """
 
 import json
@@ -10,7 +11,6 @@ import logging
 import shutil
 import statistics
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 CONFIG = ROOT / "configs" / "data" / "common_crawl.yaml"
 CORES = 2
-POLL_SECONDS = 0.02
 OWN_SECONDS = 400.0
 PEER_SECONDS = 700.0
 SPLITS = ("train", "validation")
@@ -116,47 +115,39 @@ def run_ours(schedule: Schedule, *, extractor: str, warcs: Path, tokenizer: Path
     given = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
     command = [sys.executable, "-m", "data_pipeline", "run", str(CONFIG), *given]
     step = f"data_pipeline {extractor}"
-    with _first_file(out / "work" / "map") as first:
-        launched = time.time()
-        limit = schedule.timeout(OWN_SECONDS, step)
-        run_command(step, command, log=folder / "log.txt", timeout=limit)
+    launched = time.time()
+    limit = schedule.timeout(OWN_SECONDS, step)
+    run_command(step, command, log=folder / "log.txt", timeout=limit)
     manifests = [out / split / "manifest.json" for split in SPLITS]
     written = [path for path in manifests if path.exists()]
-    if not written or not first:
+    if not written:
         raise StepError(step, f"left no manifest in {out}", "")
     end = max(path.stat().st_mtime for path in written)
+    first = first_task_started(out / "ledger" / "map", launched)
     found = [read_manifest(str(path)) for path in written]
     counts = found[0].counts
     run = Run(
         pages=int(counts["in"]),
         kept=int(counts["kept"]),
         tokens=sum(manifest.num_tokens for manifest in found),
-        startup_seconds=first[0] - launched,
-        seconds=end - first[0],
+        startup_seconds=first - launched,
+        seconds=end - first,
     )
     shutil.rmtree(out)
     return run
 
 
-@contextmanager
-def _first_file(folder: Path) -> Iterator[list[float]]:
-    """A list that gets the time at which the first file appears in a folder."""
-    seen: list[float] = []
-    ended = threading.Event()
+def first_task_started(ledger: Path, launched: float) -> float:
+    """When the first task that reads began, just before its first record; `launched` if unknown.
 
-    def watch() -> None:
-        while not ended.wait(POLL_SECONDS):
-            if folder.is_dir() and any(folder.iterdir()):
-                seen.append(time.time())
-                return
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        watcher.join()
+    Each unit's record stands when the unit is done, and says how many seconds it took.
+    """
+    starts = []
+    for path in ledger.glob("*.json"):
+        cost = json.loads(path.read_text())["result"].get("cost", {})
+        if "seconds" in cost:
+            starts.append(path.stat().st_mtime - float(cost["seconds"]))
+    return max(launched, min(starts, default=launched))
 
 
 def run_peer(schedule: Schedule, *, python: str, module: str, job: Job, name: str) -> Run:

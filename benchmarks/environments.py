@@ -6,6 +6,7 @@ file written last says that it is whole; so a changed text or a broken installat
 
 import hashlib
 import platform
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,4 +72,12 @@ def environment(name: str, cache: Path, *, timeout: float = INSTALL_SECONDS) -> 
     if not freeze.read_text().strip():
         raise StepError(step, f"pip installed nothing of {requirements}", "")
     freeze.replace(found.folder / INSTALLED)
+    _remove_others(found)
     return found
+
+
+def _remove_others(found: Environment) -> None:
+    """Remove what earlier requirements of the same name left: an environment can take gigabytes."""
+    for old in found.folder.parent.glob(f"{found.name}-*"):
+        if old.is_dir() and old != found.folder:
+            shutil.rmtree(old, ignore_errors=True)

@@ -22,8 +22,12 @@ ONE_THREAD = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 """For steps that measure one core."""
-OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-"""What asks a hub for a file fails at once instead of hanging."""
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HOME": str(ROOT / ".benchmarks" / "huggingface"),
+}
+"""What asks a hub for a file fails at once instead of hanging; what peers unpack stays here."""
 
 
 class StepError(Exception):

@@ -16,6 +16,8 @@ from contracts.errors import ConfigError
 logger = logging.getLogger(__name__)
 
 CLOCKS = ("wall", "cpu")
+ROW_SECONDS = 300.0
+"""A row that has taken so long is not measured again."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,11 @@ class Schedule:
     ) -> dict[str, Measured]:
         """Each contestant in turn, so many times; one that fails is not tried again."""
         found = {contestant.who: Measured(contestant) for contestant in contestants}
+        began = time.monotonic()
         for turn in range(repeats or self.options.repeats):
+            if turn and time.monotonic() - began > ROW_SECONDS:
+                logger.warning("row=%s is slow: measured %d times only", row, turn)
+                break
             for contestant in contestants:
                 measured = found[contestant.who]
                 if measured.failure is None:

@@ -84,6 +84,7 @@ def chain(job: measuring.Job) -> measuring.Figures:
     """WARC files to token ids; times are of the wall."""
     out, workers = Path(job["output_dir"]), int(job["workers"])
     out.mkdir(parents=True)
+    url_filter().download_data()  # unpacks its lists of hosts where they are not: no part of a run
     config = MinhashConfig()
     run = partial(_run, out, workers)
     run(
