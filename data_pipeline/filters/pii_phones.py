@@ -53,7 +53,7 @@ _OTHER_WORDS = frozenset(
             "part",
             "serial",
             "model",
-            "modell",
+            ,
             "hrb",
             "hra",
             "ust",
