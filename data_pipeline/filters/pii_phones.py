@@ -49,18 +49,7 @@ _OTHER_WORDS = frozenset(
     (
         *("isbn", "issn", "ean", "gtin", "upc", "asin", "sku", "doi", "arxiv", "pmid", "iban"),
         *("bic", "blz", "konto", "kto", "account", "order", "bestell", "artikel", "art", "item"),
-        *(
-            "part",
-            "serial",
-            "model",
-            ,
-            "hrb",
-            "hra",
-            "ust",
-            "vat",
-            "patent",
-            "invoice",
-        ),
+        *("part", "serial", "model", "hrb", "hra", "ust", "vat", "patent", "invoice"),
         *("rechnung", "case", "ticket", "id", "ref", "isin", "wkn", "nr", "no", "num", "number"),
         *("nummer",),
     )
