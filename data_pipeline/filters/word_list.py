@@ -78,8 +78,7 @@ class WordList:
 
     def measure(self, view: TextView) -> dict[str, float | str]:
         terms = _terms(self._config, versions(self._config.input_files()), view.language)
-        normal = view.normal.decode()
-        words = (normal if view.text.isascii() else split_unspaced(normal)).split()
+        words = split_unspaced(view.normal.decode()).split()
         present = set(words)
         found = [(term, words.count(term)) for term in sorted(terms.words & present)]
         phrases = [phrase for phrase in terms.phrases if phrase[0] in present]

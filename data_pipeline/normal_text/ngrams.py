@@ -112,4 +112,7 @@ def _powers_kept(base: int, number: int) -> HashArray:
 
 def split_unspaced(normal: str) -> str:
     """A normal form in which each character of a script without blanks stands alone."""
+    octets = normal.encode()
+    if len(octets.translate(None, _LEADS_OF_THREE_BYTES_OR_MORE)) == len(octets):
+        return normal
     return " ".join(_UNSPACED.sub(r" \1 ", normal).split())
