@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contracts.logs import configure_logging
 
 BENCHMARKS: dict[str, str] = {
+    "memory": "what the workers of a data job hold in memory, over time",
     "data": "the data job beside datatrove, NeMo Curator and parts that join",
     "filters": "each filter, the chain and signatures, compiled and in Python",
     "scaling": "two workers against one, local and through Ray",
