@@ -52,7 +52,7 @@ PARSER_CRASHES = frozenset(
 _SERVER_DIED = 255
 """Exit code that multiprocessing gives to a process whose server is gone."""
 _PR_SET_PDEATHSIG = 1
-_PRELOADED = ["__main__", "data_pipeline.stages.isolation"]
+_PRELOADED = ["__main__", "data_pipeline.stages.warm"]
 """What the server loads; a program's main module, too, or each child would (Ray's takes long)."""
 _NOT_STARTED = -1
 
