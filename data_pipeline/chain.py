@@ -16,7 +16,12 @@ from contracts.shards import ShardInfo
 from data_pipeline.config import DataConfig
 from data_pipeline.document_index import DocumentIndex, StoreFile
 from data_pipeline.drop_bounds import DropBounds
-from data_pipeline.duplicates import dedup_identity, find_all_duplicates
+from data_pipeline.duplicates import (
+    KeptText,
+    dedup_identity,
+    find_all_duplicates,
+    find_repeated_lines,
+)
 from data_pipeline.ledger import unit_id
 from data_pipeline.plan import PlannedUnit, groups_of
 from data_pipeline.quarantine import Quarantined, write_quarantine
@@ -155,6 +160,17 @@ def publish_units(
         stages,
         identity=dedup_id,
     )
+    texts = [
+        KeptText(
+            work_path("map", item.planned.map_id, "documents.parquet"),
+            tables[item.planned.ordinal],
+            item.counts.text_bytes,
+        )
+        for item in mapped
+    ]
+    lines_paths = find_repeated_lines(
+        config.output_dir, config.dedup, texts, stages, identity=dedup_id
+    )
     tasks = [
         PublishTask(
             output_dir=config.output_dir,
@@ -165,6 +181,7 @@ def publish_units(
             ordinal=item.planned.ordinal,
             dedup=config.dedup,
             num_bytes=item.counts.text_bytes,
+            lines_paths=lines_paths,
         )
         for item in mapped
     ]

@@ -1,6 +1,8 @@
 """The driver of deduplication: which signature files are searched, and the keys kept for later."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from contracts import storage
@@ -13,12 +15,19 @@ from data_pipeline.dedup.key_index import (
     run_path,
     write_key_index,
 )
-from data_pipeline.dedup.runs import RunSource
+from data_pipeline.dedup.runs import TOP, RunSource
 from data_pipeline.dedup.signature_store import parameters
 from data_pipeline.document_index import INDEX_PATH, DocumentIndex
 from data_pipeline.ledger import unit_id
 from data_pipeline.stage_runner import StageRunner
 from data_pipeline.stages.keys import KeysTask, kinds_of, write_keys
+from data_pipeline.stages.lines import (
+    LinesTask,
+    RepeatedLinesTask,
+    lines_path,
+    repeated_lines,
+    unit_lines,
+)
 from data_pipeline.stages.search import (
     DEDUP,
     DedupTask,
@@ -103,6 +112,75 @@ def _earlier_files(dedup: DedupConfig) -> tuple[list[SignedFile], Earlier]:
             SignedFile(url, first + i, dataset, count, -1) for i, (url, count) in enumerate(counted)
         ]
     return files, Earlier(frozenset(is_sorted), sources)
+
+
+@dataclass(frozen=True)
+class KeptText:
+    """A unit's texts before publication."""
+
+    documents_path: str
+    """Relative to the output folder."""
+    duplicates_path: str
+    """Table that tells the duplicates among them."""
+    text_bytes: int
+
+
+def find_repeated_lines(
+    output_dir: str,
+    dedup: DedupConfig,
+    texts: Sequence[KeptText],
+    stages: StageRunner,
+    *,
+    identity: str,
+) -> tuple[str, ...]:
+    """Stages `lines` and `repeated_lines`: the lines that hosts repeat.
+
+    Args:
+        output_dir: the job's folder.
+        dedup: how.
+        texts: of each unit, by its place in the plan.
+        stages: runs the tasks.
+        identity: `dedup_identity`.
+
+    Returns:
+        The files that name the lines to remove, relative to the folder; none where it is off.
+    """
+    config = dedup.boilerplate
+    if config is None:
+        return ()
+    # A row of 24 bytes for a line of at least as much text.
+    num_parts = max(1, -(-sum(text.text_bytes for text in texts) // dedup.memory_bytes))
+    tasks = [
+        LinesTask(
+            output_dir=output_dir,
+            unit_id=unit_id("lines", identity, num_parts, ordinal),
+            documents_path=text.documents_path,
+            duplicates_path=text.duplicates_path,
+            ordinal=ordinal,
+            boilerplate=config,
+            num_parts=num_parts,
+            memory_bytes=dedup.memory_bytes,
+            num_bytes=text.text_bytes,
+        )
+        for ordinal, text in enumerate(texts)
+    ]
+    stages.run("lines", unit_lines, tasks)
+    inputs = tuple(lines_path("lines", task.unit_id) for task in tasks)
+    bounds = [(i * TOP) // num_parts for i in range(num_parts + 1)]
+    parts = [
+        RepeatedLinesTask(
+            output_dir=output_dir,
+            unit_id=unit_id("repeated_lines", identity, num_parts, part),
+            between=between,
+            inputs=inputs,
+            num_units=len(texts),
+            boilerplate=config,
+            memory_bytes=dedup.memory_bytes,
+        )
+        for part, between in enumerate(pairwise(bounds))
+    ]
+    stages.run("repeated_lines", repeated_lines, parts)
+    return tuple(lines_path("repeated_lines", task.unit_id) for task in parts)
 
 
 def keep_keys(dedup: DedupConfig, index: DocumentIndex, stages: StageRunner) -> list[str]:

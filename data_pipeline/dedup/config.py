@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, PositiveInt
 
 from contracts.config import Config, Json, as_tree
+from data_pipeline.dedup.boilerplate import BoilerplateConfig
 from data_pipeline.dedup.minhash import MinHashConfig
 from data_pipeline.dedup.signature import Signer
 
@@ -29,6 +30,9 @@ class DedupConfig(Config):
     """Rows that one dedup task may hold; more documents make more tasks, not larger ones."""
     keep_keys: bool = True
     """Keep the sorted keys of what is kept, for later jobs that dedup against this one."""
+
+    boilerplate: BoilerplateConfig | None = None
+    """Lines that a host repeats are removed from its pages, after all duplicates; None: off."""
 
     def build(self) -> Signer:
         """What signs documents."""

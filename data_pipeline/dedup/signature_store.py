@@ -27,8 +27,8 @@ from data_pipeline.records import Signature
 
 FOLDER = "signatures"
 """Where a dataset keeps the signatures of the documents it kept."""
-ROWS_PER_GROUP = 1 << 14
-"""Documents that are written or read at once: 7 MB of values."""
+ROWS_PER_GROUP = 1 << 12
+"""Documents that are written or read at once: 2 MB of values."""
 TEXT_COLUMNS = ("digest", "bands")
 URL_COLUMNS = ("url_key", "fetched_at")
 _METADATA_KEY = b"headwater.signatures"
