@@ -183,9 +183,10 @@ class CommonCrawl:
     def records(self, unit: WorkUnit) -> Iterator[RawRecord | Drop]:
         limit = self._config.max_payload_bytes
         with storage.open_read(unit.url, self._config.remote) as stream:
+            if not storage.is_local(unit.url):
+                _refuse_error_page(unit.url, stream)
             kind = archive_kind(stream, unit.url)
             if kind is None:
-                _refuse_error_page(unit.url, stream)
                 if unit.start == 0:  # once a file, not once a range
                     yield read_drop(self.name, Origin(unit.path, 0), "not_an_archive")
                 return
@@ -220,13 +221,14 @@ class CommonCrawl:
 
 
 def _refuse_error_page(url: str, stream: IO[bytes]) -> None:
-    """Tell a file that is no archive from a server that answers with a page of its own.
+    """Tell an archive from a page that a server answers with; leaves the stream at its start.
 
     Raises:
-        DataError: a remote file that is HTML or XML.
+        DataError: the file is HTML or XML.
     """
     begin = stream.read(SHOWN_BYTES)
-    if not storage.is_local(url) and begin.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+    stream.seek(0)
+    if begin.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise DataError(
             f"{url} is answered with status 200, but by a page and not by an archive: it begins "
             f"with {begin!r}; look at the address, or at what stands between here and the server"

@@ -28,6 +28,9 @@ MAX_MEMBERS = 256
 """Of a body; more of either are made to keep a reader busy."""
 GZIP_WINDOW = 31
 """What zlib calls gzip."""
+MAX_CONTROL_SHARE = 0.04
+"""Of a body's beginning without NULs: random bytes have 0.1, pages in any charset next to none."""
+_CONTROLS = bytes(i for i in range(32) if i not in b"\t\n\f\r\x1b")
 _INK = re.compile(rb"\S")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)? +(\d{3})\b")
@@ -96,13 +99,19 @@ def html_page(body: bytes, charset: str | None) -> Page | Refusal:
         has_tags = _MARKUP.search(look) is not None
         if has_tags:
             break
-    if look.startswith(_BINARY_STARTS) or look[4:8] == b"ftyp" or body[4:8] == b"ftyp":
+    is_known_binary = look.startswith(_BINARY_STARTS) or b"ftyp" in {look[4:8], body[4:8]}
+    if is_known_binary or _control_share(look[:START_BYTES]) > MAX_CONTROL_SHARE:
         return Refusal("not_html", "binary")
     if _JSON.match(look):
         return Refusal("not_html", "json")
     if not has_tags:
         return Refusal("not_html", "no tags")
     return Page(body, "text/html", charset)
+
+
+def _control_share(data: bytes) -> float:
+    """Share of bytes that stand in no text: control signs but blanks, line ends and escapes."""
+    return 1 - len(data.translate(None, _CONTROLS)) / max(1, len(data))
 
 
 def content_type(value: str) -> tuple[str, str | None]:
