@@ -12,7 +12,7 @@ import os
 import posixpath
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +142,22 @@ def list_files(pattern: str) -> list[str]:
         )
     fs, path = fsspec.core.url_to_fs(pattern)
     return sorted(fs.unstrip_protocol(name) for name in fs.glob(path))
+
+
+def remove_all_but(folder: str, keep: Collection[str]) -> int:
+    """Remove the files of a remote folder, and of those in it, but some; number of files.
+
+    Args:
+        folder: URL in an object store.
+        keep: URLs that stay.
+    """
+    fs, path = fsspec.core.url_to_fs(folder)
+    fs.invalidate_cache()
+    kept = {fsspec.core.url_to_fs(url)[1] for url in keep}
+    others = [name for name in fs.find(path) if name not in kept]
+    if others:
+        fs.rm(others)
+    return len(others)
 
 
 @contextmanager

@@ -227,10 +227,12 @@ def remove_other_files(folders: Sequence[str], keep: Sequence[str], output_dir: 
     Args:
         folders: relative to the output folder; looked into recursively.
         keep: paths that stay, relative to the output folder.
-        output_dir: a local folder; an object store keeps all.
+        output_dir: a local folder or one in an object store.
     """
     if not storage.is_local(output_dir):
-        return 0
+        kept_urls = [storage.join(output_dir, path) for path in keep]
+        places = [storage.join(output_dir, folder) for folder in folders]
+        return sum(storage.remove_all_but(place, kept_urls) for place in places)
     root = storage.local_path(output_dir)
     kept = {root / path for path in keep}
     removed = 0
