@@ -21,6 +21,8 @@ from data_pipeline.sources.common_crawl import CommonCrawlConfig
 from data_pipeline.tokenization import SampledText, TrainTokenizerConfig, train_tokenizer
 from pretrain.stock_tokenizer import inexact_reasons, tokenizer_json
 
+VERSION = 2
+"""Of the files below; another makes them anew."""
 DAMAGED_PAGES = 495
 DAMAGE_BYTES = 64
 SAMPLE_BYTES = 16 << 20
@@ -41,6 +43,11 @@ class Corpus:
     def documents(self) -> Path:
         """{url, language, text} by line."""
         return self.folder / "documents.jsonl"
+
+    @property
+    def texts(self) -> Path:
+        """{text} by line: the documents, then text of other pages with all that stands in them."""
+        return self.folder / "texts.jsonl"
 
     @property
     def tokenizer_model(self) -> Path:
@@ -66,7 +73,7 @@ class Corpus:
 
 def made_corpus(cache: Path, crawl: Crawl, data: Path) -> Corpus:
     """The files for a crawl; made once."""
-    found = Corpus(cache / f"corpus-{crawl.folder.name}")
+    found = Corpus(cache / f"corpus{VERSION}-{crawl.folder.name}")
     done = found.folder / "done"
     if done.exists():
         return found
@@ -129,6 +136,8 @@ def _write_tokenizer(corpus: Corpus, wets: list[Path]) -> None:
             break
         texts.append(record.payload.decode("utf-8", "replace"))
         size += len(texts[-1])
+    with corpus.texts.open("w") as stream:
+        stream.writelines(json.dumps({"text": text}) + "\n" for text in texts)
     sample = [SampledText(f"{n:032x}", str(n), text) for n, text in enumerate(texts)]
     model = train_tokenizer(sample, TrainTokenizerConfig(vocab_size=32_000))
     reasons = inexact_reasons(model)

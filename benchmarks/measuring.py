@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+WARM_UP_CHARACTERS = 1_000_000
 Job = dict[str, Any]
 Figures = dict[str, Any]
 
@@ -43,6 +44,21 @@ def rows_of(job: Job) -> list[Job]:
     """The first `limit` rows of a file of JSON lines."""
     with Path(job["rows"]).open(encoding="utf-8") as stream:
         return [json.loads(line) for line, _ in zip(stream, range(job["limit"]), strict=False)]
+
+
+def texts_of(job: Job) -> tuple[list[str], list[str], float]:
+    """Texts to warm up with, other texts to measure with, and the megabytes of those.
+
+    Tokenizers remember the words they have met: what is measured must be text they have not seen.
+    """
+    texts = [row["text"] for row in rows_of(job)]
+    size = sum(map(len, texts))
+    warm_up = min(size / 2, max(size / 5, WARM_UP_CHARACTERS))
+    cut = 0
+    while warm_up > 0 and cut < len(texts) - 1:
+        warm_up -= len(texts[cut])
+        cut += 1
+    return texts[:cut], texts[cut:], sum(len(text.encode()) for text in texts[cut:]) / 1e6
 
 
 def scored(job: Job, texts: dict[str, str], clock: Clock) -> Figures:

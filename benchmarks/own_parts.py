@@ -100,12 +100,11 @@ def signatures(job: measuring.Job) -> measuring.Figures:
 
 def tokenise(job: measuring.Job) -> measuring.Figures:
     """Texts to ids."""
-    texts = [row["text"] for row in measuring.rows_of(job)]
+    first, texts, megabytes = measuring.texts_of(job)
     tokenizer = load_tokenizer(job["tokenizer_model"])
-    tokenizer.encode_batch(texts[:1])
+    tokenizer.encode_batch(first)
     with measuring.Clock() as clock:
         rows = tokenizer.encode_batch(texts, num_threads=1)
-    megabytes = sum(len(text.encode()) for text in texts) / 1e6
     return clock.figures(megabytes, ids=measuring.ids_sha256(row.tolist() for row in rows))
 
 

@@ -221,7 +221,7 @@ def signing(inputs: Inputs) -> Row:
 
 def tokenising(inputs: Inputs) -> Row:
     """Texts to ids of the same BPE tokenizer."""
-    rows = inputs.rows(inputs.corpus.documents)
+    rows = inputs.rows(inputs.corpus.texts)
     rows["tokenizer_model"] = str(inputs.corpus.tokenizer_model)
     rows["tokenizer_json"] = str(inputs.corpus.tokenizer_json)
     found = inputs.schedule.measure(

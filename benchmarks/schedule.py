@@ -1,6 +1,7 @@
 """What a benchmark was asked for, and the measuring of contestants in turn within a time limit."""
 
 import logging
+import shutil
 import statistics
 import sys
 import time
@@ -160,6 +161,7 @@ class Schedule:
     def _measure_once(self, row: str, turn: int, measured: Measured) -> None:
         contestant = measured.contestant
         folder = self.folder / row / f"{contestant.who.replace(' ', '_')}-{turn}"
+        shutil.rmtree(folder, ignore_errors=True)
         job = {**contestant.job, "output_dir": str(folder / "out")}
         job["predictions"] = str(folder / "predictions.json")
         try:
@@ -176,6 +178,7 @@ class Schedule:
             measured.failure = failure
         else:
             measured.figures.append({**figures, "predictions": job["predictions"]})
+            shutil.rmtree(job["output_dir"], ignore_errors=True)
             logger.info("row=%s who=%s turn=%d %s", row, contestant.who, turn, _brief(figures))
 
 

@@ -100,16 +100,11 @@ def signatures_rensa(job: measuring.Job) -> measuring.Figures:
     return clock.figures(len(texts))
 
 
-def _texts(job: measuring.Job) -> tuple[list[str], float]:
-    texts = [row["text"] for row in measuring.rows_of(job)]
-    return texts, sum(len(text.encode()) for text in texts) / 1e6
-
-
 def tokenise_huggingface(job: measuring.Job) -> measuring.Figures:
     """`tokenizers`, as datatrove calls it."""
-    texts, megabytes = _texts(job)
+    first, texts, megabytes = measuring.texts_of(job)
     tokenizer = tokenizers.Tokenizer.from_file(job["tokenizer_json"])
-    tokenizer.encode_batch(texts[:1])
+    tokenizer.encode_batch(first)
     with measuring.Clock() as clock:
         rows = [encoded.ids for encoded in tokenizer.encode_batch(texts)]
     return clock.figures(megabytes, ids=measuring.ids_sha256(rows))
@@ -117,9 +112,9 @@ def tokenise_huggingface(job: measuring.Job) -> measuring.Figures:
 
 def tokenise_sentencepiece(job: measuring.Job) -> measuring.Figures:
     """The library the model is made with."""
-    texts, megabytes = _texts(job)
+    first, texts, megabytes = measuring.texts_of(job)
     tokenizer = sentencepiece.SentencePieceProcessor(model_file=job["tokenizer_model"])
-    tokenizer.Encode(texts[:1], out_type=int, num_threads=1)
+    tokenizer.Encode(first, out_type=int, num_threads=1)
     with measuring.Clock() as clock:
         rows = tokenizer.Encode(texts, out_type=int, num_threads=1)
     return clock.figures(megabytes, ids=measuring.ids_sha256(rows))
