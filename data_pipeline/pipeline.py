@@ -169,6 +169,7 @@ def make_dataset(
         ledger.commit("job", job_id, outputs=outputs, result={"num_kept": report.num_kept})
     ledger.forget("job", keep={job_id})  # without a record the next run tries what was left out
     stages.forget_others()
+    sweep_leftovers(config.output_dir)  # of attempts that were cancelled
     return report
 
 

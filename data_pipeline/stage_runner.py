@@ -103,7 +103,9 @@ class StageRunner:
         return [found[task.unit_id] for task in tasks]
 
     def forget_others(self) -> None:
-        """Remove what an earlier config left in the stages of this job."""
+        """Remove what an earlier config left in the stages of this job; the job is over."""
+        for stage in sorted(set(self._runner.requested) - set(self._units)):
+            logger.warning("runner.stages.%s has no effect: no stage of that name ran", stage)
         for stage, units in self._units.items():
             removed = self.ledger.forget(stage, keep=units)
             if removed:

@@ -35,6 +35,8 @@ IMPATIENCE = {
     "RAY_health_check_timeout_ms": "1000",
     "RAY_health_check_failure_threshold": "3",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+    "RAY_grpc_client_keepalive_time_ms": "5000",
+    "RAY_grpc_client_keepalive_timeout_ms": "5000",
 }
 """Ray waits about half a minute before it calls a silent host dead; tests have less."""
 
@@ -85,6 +87,10 @@ def test_hosts(shared_data: Path, folder: Path, count: int) -> Iterator[Hosts]:
             )
             if not up.returncode:
                 break
+            for host in range(1, count + 1):
+                subprocess.run(
+                    ["ip", "link", "del", f"hostsv{host}"], check=False, capture_output=True
+                )
             time.sleep(1.0)
         else:
             pytest.skip(f"hosts cannot be made here: {up.stderr.strip()}")

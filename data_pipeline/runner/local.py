@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Generic, Literal
 
 import psutil
@@ -58,6 +58,10 @@ class LocalRunner:
         self._policy = Policy(
             config.num_workers, config.max_in_flight_bytes, config.retry, config.stragglers
         )
+
+    @property
+    def requested(self) -> Collection[str]:
+        return self._config.stages.keys()
 
     def run(
         self, work: StageWork[ArgumentT, ResultT]

@@ -1,6 +1,6 @@
 """What a runner takes and gives: the work of a stage, the results and failures of its tasks."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -138,6 +138,10 @@ class Executor(Protocol[ArgumentC, ResultC]):
 
 class Runner(Protocol):
     """Runs the tasks of one stage after another."""
+
+    @property
+    def requested(self) -> Collection[str]:
+        """Stages for which the config has a request of its own."""
 
     def run(
         self, work: StageWork[ArgumentT, ResultT]

@@ -10,7 +10,7 @@ import platform
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal
 
@@ -99,6 +99,10 @@ class RayRunner:
             ) from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # ray.init puts its own in place
+
+    @property
+    def requested(self) -> Collection[str]:
+        return self._config.stages.keys()
 
     def run(
         self, work: StageWork[ArgumentT, ResultT]
