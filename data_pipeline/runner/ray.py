@@ -38,6 +38,11 @@ logger = logging.getLogger(__name__)
 
 CLUSTER_VARIABLE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """With 0 Ray takes the loopback for this machine's address on Linux too; else it listens to all."""
+KEEPALIVE = {
+    "RAY_grpc_client_keepalive_time_ms": "20000",
+    "RAY_grpc_client_keepalive_timeout_ms": "10000",
+}
+"""How soon the driver notices that a host does not answer; Ray's own setting is five minutes."""
 LOOPBACK = "127.0.0.1"
 LOOK_SECONDS = 2.0
 """How often the cluster's nodes are counted: they come and go."""
@@ -82,6 +87,8 @@ class RayRunner:
     def __init__(self, config: RayRunnerConfig) -> None:
         if config.address is None:
             os.environ.setdefault(CLUSTER_VARIABLE, "0")
+        for name, value in KEEPALIVE.items():
+            os.environ.setdefault(name, value)
         import ray  # heavy: loaded when this adapter is built
 
         self._config = config
