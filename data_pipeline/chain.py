@@ -17,7 +17,6 @@ from data_pipeline.config import DataConfig
 from data_pipeline.document_index import DocumentIndex, StoreFile
 from data_pipeline.drop_bounds import DropBounds
 from data_pipeline.duplicates import (
-    KeptText,
     dedup_identity,
     find_all_duplicates,
     find_repeated_lines,
@@ -28,6 +27,7 @@ from data_pipeline.quarantine import Quarantined, write_quarantine
 from data_pipeline.sources.protocol import READ
 from data_pipeline.stage_runner import Found, StageRunner
 from data_pipeline.stages.counting import UnitCounts
+from data_pipeline.stages.lines import KeptText
 from data_pipeline.stages.map import MapTask, map_unit, signatures_path
 from data_pipeline.stages.publish import PublishTask, publish_unit
 from data_pipeline.stages.record_work import UNREADABLE_FILE, UnitWork
@@ -162,6 +162,7 @@ def publish_units(
     )
     texts = [
         KeptText(
+            item.planned.ordinal,
             work_path("map", item.planned.map_id, "documents.parquet"),
             tables[item.planned.ordinal],
             item.counts.text_bytes,
@@ -181,7 +182,7 @@ def publish_units(
             ordinal=item.planned.ordinal,
             dedup=config.dedup,
             num_bytes=item.counts.text_bytes,
-            lines_paths=lines_paths,
+            lines_path=lines_paths.get(item.planned.ordinal),
         )
         for item in mapped
     ]

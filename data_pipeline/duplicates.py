@@ -1,7 +1,6 @@
 """The driver of deduplication: which signature files are searched, and the keys kept for later."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -22,8 +21,10 @@ from data_pipeline.ledger import unit_id
 from data_pipeline.stage_runner import StageRunner
 from data_pipeline.stages.keys import KeysTask, kinds_of, write_keys
 from data_pipeline.stages.lines import (
+    GatherTask,
+    KeptText,
     LinesTask,
-    RepeatedLinesTask,
+    group_lines,
     lines_path,
     repeated_lines,
     unit_lines,
@@ -114,17 +115,6 @@ def _earlier_files(dedup: DedupConfig) -> tuple[list[SignedFile], Earlier]:
     return files, Earlier(frozenset(is_sorted), sources)
 
 
-@dataclass(frozen=True)
-class KeptText:
-    """A unit's texts before publication."""
-
-    documents_path: str
-    """Relative to the output folder."""
-    duplicates_path: str
-    """Table that tells the duplicates among them."""
-    text_bytes: int
-
-
 def find_repeated_lines(
     output_dir: str,
     dedup: DedupConfig,
@@ -132,8 +122,8 @@ def find_repeated_lines(
     stages: StageRunner,
     *,
     identity: str,
-) -> tuple[str, ...]:
-    """Stages `lines` and `repeated_lines`: the lines that hosts repeat.
+) -> dict[int, str]:
+    """Stages `lines`, `repeated_lines` and `group_lines`: the lines that hosts repeat.
 
     Args:
         output_dir: the job's folder.
@@ -143,44 +133,60 @@ def find_repeated_lines(
         identity: `dedup_identity`.
 
     Returns:
-        The files that name the lines to remove, relative to the folder; none where it is off.
+        The file that names the lines to remove from each unit; none where it is off.
     """
     config = dedup.boilerplate
     if config is None:
-        return ()
-    # A row of 24 bytes for a line of at least as much text.
-    num_parts = max(1, -(-sum(text.text_bytes for text in texts) // dedup.memory_bytes))
+        return {}
+    groups = _groups(texts, dedup.memory_bytes)
+    num_parts = len(groups)  # a row of 24 bytes for a line of about as much text, or more
     tasks = [
         LinesTask(
             output_dir=output_dir,
-            unit_id=unit_id("lines", identity, num_parts, ordinal),
-            documents_path=text.documents_path,
-            duplicates_path=text.duplicates_path,
-            ordinal=ordinal,
+            unit_id=unit_id("lines", identity, num_parts, number),
+            texts=group,
             boilerplate=config,
             num_parts=num_parts,
             memory_bytes=dedup.memory_bytes,
-            num_bytes=text.text_bytes,
         )
-        for ordinal, text in enumerate(texts)
+        for number, group in enumerate(groups)
     ]
     stages.run("lines", unit_lines, tasks)
-    inputs = tuple(lines_path("lines", task.unit_id) for task in tasks)
-    bounds = [(i * TOP) // num_parts for i in range(num_parts + 1)]
-    parts = [
-        RepeatedLinesTask(
-            output_dir=output_dir,
-            unit_id=unit_id("repeated_lines", identity, num_parts, part),
-            between=between,
-            inputs=inputs,
-            num_units=len(texts),
-            boilerplate=config,
-            memory_bytes=dedup.memory_bytes,
-        )
-        for part, between in enumerate(pairwise(bounds))
-    ]
-    stages.run("repeated_lines", repeated_lines, parts)
-    return tuple(lines_path("repeated_lines", task.unit_id) for task in parts)
+    starts = [group[0].ordinal for group in groups]
+    hosts = [(i * TOP) // num_parts for i in range(num_parts + 1)]
+    paths = [lines_path("lines", task.unit_id) for task in tasks]
+    for stage, function, edges in (
+        ("repeated_lines", repeated_lines, hosts),
+        ("group_lines", group_lines, [*starts, len(texts)]),
+    ):
+        parts = [
+            GatherTask(
+                output_dir=output_dir,
+                unit_id=unit_id(stage, identity, num_parts, part),
+                between=between,
+                inputs=tuple(paths),
+                bounds=tuple(starts[1:]),
+                boilerplate=config,
+                memory_bytes=dedup.memory_bytes,
+            )
+            for part, between in enumerate(pairwise(edges))
+        ]
+        stages.run(stage, function, parts)
+        paths = [lines_path(stage, task.unit_id) for task in parts]
+    return {text.ordinal: path for group, path in zip(groups, paths, strict=True) for text in group}
+
+
+def _groups(texts: Sequence[KeptText], limit: int) -> list[tuple[KeptText, ...]]:
+    """Neighbouring units, as many as hold about so much text."""
+    groups: list[list[KeptText]] = [[]]
+    held = 0
+    for text in texts:
+        if groups[-1] and held + text.text_bytes > limit:
+            groups.append([])
+            held = 0
+        groups[-1].append(text)
+        held += text.text_bytes
+    return [tuple(group) for group in groups]
 
 
 def keep_keys(dedup: DedupConfig, index: DocumentIndex, stages: StageRunner) -> list[str]:

@@ -49,8 +49,8 @@ class PublishTask:
     """Place of the unit in the plan."""
     dedup: DedupConfig
     num_bytes: int
-    lines_paths: tuple[str, ...] = ()
-    """Lines to remove, relative to the output folder."""
+    lines_path: str | None = None
+    """Lines to remove from its group of units; None: none are."""
 
     @property
     def documents_path(self) -> str:
@@ -105,10 +105,9 @@ class _Judge:
         )
         self._boilerplate = task.dedup.boilerplate
         self._lines: frozenset[int] = frozenset()
-        if self._boilerplate is not None:
-            self._lines = lines_of_unit(
-                task.output_dir, task.lines_paths, task.ordinal, task.dedup.memory_bytes
-            )
+        if task.lines_path is not None:
+            url = storage.join(task.output_dir, task.lines_path)
+            self._lines = lines_of_unit(url, task.ordinal, task.dedup.memory_bytes)
 
     def judged(self, position: int, item: StoredDocument) -> StoredDocument | StoredDrop:
         """The document as it is published, or its drop."""
