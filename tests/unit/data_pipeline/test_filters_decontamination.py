@@ -26,7 +26,10 @@ ITEMS = {
     "ending": {"context": words(50, 30), "continuation": "done"},
     "maths": {"context": words(100, 9), "chain_of_thought": words(110, 9), "answer": "7"},
     "short": {"context": words(120, 8), "answer": words(130, 2)},
-    "tiny": {"context": words(140, 5), "answer": "no"},
+    "tiny": {"context": words(140, 2), "answer": "no"},
+    "brackets": {"context": "[ < { } > ] ( ( ) ) { }\nOutput:", "continuation": "} >"},
+    "sums": {"context": "714+432+348-120-7=", "continuation": "1367"},
+    "small_sum": {"context": "25+7=", "continuation": "32"},
 }
 
 
@@ -54,7 +57,12 @@ def judged(config: DecontaminationConfig, text: str, language: str = "en") -> Ju
         (f"{words(100, 9)}? {words(110, 9)}", "maths"),
         (f"{words(120, 8)} {words(130, 2)}", "short"),
         (words(120, 8), None),
-        (f"{words(140, 5)} no", None),
+        (f"{words(140, 2)} no", None),
+        ("[ < {  } > ] (\n( ) )\u00a0{ } Output: } >", "brackets"),
+        ("[ < { } > ] ( ( ) ) { } Output: } ]", None),
+        ("714+432+348-120-7= 1367", "sums"),
+        ("714+432+348-120-8= 1366", None),
+        ("25+7=32", None),
     ],
 )
 def test_items_are_found(folder: Path, planted: str, eval_set: str | None) -> None:
@@ -65,6 +73,9 @@ def test_items_are_found(folder: Path, planted: str, eval_set: str | None) -> No
         if eval_set is not None:
             assert found.verdict.stage == "decontamination"
             value = str(found.verdict.value)
+            if eval_set in {"brackets", "sums"}:
+                assert "".join(value.split()) == "".join(planted.split())
+                continue
             assert f" {value} " in f" {split_unspaced(normalized(planted))} "
             assert 8 <= len(value.split()) <= 13
         else:
@@ -83,6 +94,24 @@ def test_a_run_that_many_items_share_is_of_their_form(tmp_path: Path) -> None:
     assert judged(all_runs, words(0, 15)).verdict.reason == "form"
     strict = config.model_validate({**config.model_dump(), "min_hits": 9})
     assert judged(strict, words(20, 20)).verdict.keep
+
+
+def test_items_that_differ_in_signs_alone_are_told_apart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    form = f"{words(0, 15)}:"
+    signs = [f"{'[' * i}{'<' * (30 - i)}" for i in range(30)]
+    items = [{"context": f"{form} {sign}", "continuation": "]"} for sign in signs]
+    items += [{"context": "1+1=", "continuation": "2"}] * 3
+    (tmp_path / "signs.jsonl").write_text("\n".join(map(json.dumps, items)))
+    config = DecontaminationConfig(eval_files=(f"{tmp_path}/signs.jsonl",))
+    with caplog.at_level("INFO"):
+        assert judged(config, f"{form} {'(' * 30}").verdict.keep
+    assert "written_passages=30 items_not_matchable=3 not_matchable.signs=3" in caplog.text
+    for sign in signs:
+        found = judged(config, f"{PROSE}{form}\n{sign} ]\n{PROSE}").verdict
+        assert (found.reason, found.value) == ("signs", f"{form} {sign} ]")
+    assert judged(config, f"{PROSE}{form}\n{signs[3]} )\n{PROSE}").verdict.keep
 
 
 def test_plain_text_named_fields_and_scripts_without_blanks(tmp_path: Path) -> None:
@@ -122,16 +151,3 @@ def test_a_changed_set_judges_again(folder: Path) -> None:
     (folder / "new.jsonl").write_text(json.dumps({"query": words(300, 20), "choices": []}))
     assert sections_identity([config]) != before
     assert judged(config, words(300, 20)).verdict.reason == "new"
-
-
-@pytest.mark.shared_data
-def test_real_items_are_found_and_real_books_are_clean(shared_data: Path) -> None:
-    folder = shared_data / "eval"
-    config = DecontaminationConfig(eval_files=(f"{folder}/*/*.jsonl",))
-    lines = (folder / "language_understanding" / "lambada_openai.jsonl").read_text().splitlines()
-    for line in lines[::50]:
-        item = json.loads(line)
-        planted = f"{PROSE * 5}\n\n{item['context']} {item['continuation']}\n\n{PROSE * 5}"
-        assert judged(config, planted).verdict.reason == "lambada_openai"
-    for book in sorted((shared_data / "books" / "text").glob("*.txt")):
-        assert judged(config, book.read_text()).verdict.keep
