@@ -16,14 +16,15 @@ _NOT_NESTING = frozenset(
 _TITLE = re.compile(r"<title\b[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _LANGUAGE = re.compile(r"<html\b[^>]{0,1024}?\slang\s*=\s*[\"']?([A-Za-z][A-Za-z0-9-]{1,34})", re.I)
 _HINT = re.compile(
-    r"<meta\s[^>]{0,200}?=\s*[\"']?(og:locale|content-language)[\"'\s]"
+    r"\A[^>]{0,200}?=\s*[\"']?(og:locale|content-language)[\"'\s]"
     r"[^>]{0,200}?\bcontent\s*=\s*[\"']?([A-Za-z][A-Za-z0-9_-]{1,34})",
     re.IGNORECASE,
 )
 TITLE_CHARACTERS = 300
 # Begins with a plain character, which is looked for much faster than a class of two.
-_META = re.compile(r"<[mM][eE][tT][aA]\s([^>]{1,2000})")
-_MAY_TELL_USE = re.compile(r"bot|tdm-", re.IGNORECASE)
+_META_OR_END = re.compile(r"<(?:[mM][eE][tT][aA]\s([^>]{1,2000})|/[hH][eE][aA][dD])")
+_TOLD_BY_META = ("bot", "tdm-", "og:locale", "content-language")
+"""What the meta tags that are read hold, in lower case."""
 _USE_NAME = re.compile(
     r"\bname\s*=\s*[\"']?\s*([\w-]{0,40}?(?:robots|bot|tdm-reservation|tdm-policy))"
     r"\s*(?:[\"'\s/]|\Z)",
@@ -73,29 +74,40 @@ def head_metadata(page: str) -> dict[str, str]:
     language = _LANGUAGE.search(head)
     if language:
         found["html_lang"] = language[1].lower()
-    return found | _language_hints(head) | _use_metadata(head)
+    tags = _telling_tags(head)
+    return found | _language_hints(tags) | _use_metadata(tags) if tags else found
 
 
-def _language_hints(head: str) -> dict[str, str]:
+def _telling_tags(head: str) -> list[str]:
+    """Of the meta tags before the head's end those that may say what is looked for."""
+    tags: list[str] = []
+    for found in _META_OR_END.finditer(head):
+        if found[1] is None:
+            break
+        tags.append(found[1])
+    lowered = "\n".join(tags).lower()
+    if not any(word in lowered for word in _TOLD_BY_META):
+        return []
+    return [tag for tag in tags if any(word in tag.lower() for word in _TOLD_BY_META)]
+
+
+def _language_hints(tags: list[str]) -> dict[str, str]:
     """What meta tags say of the page's language; for the record, nothing decides by it."""
     found: dict[str, str] = {}
-    # Looked for plainly first: few pages have either, and this costs next to nothing.
-    if "og:locale" in head or "-language" in head or "-Language" in head:
-        for name, value in _HINT.findall(head):
-            found.setdefault("og_locale" if ":" in name else "content_language", value.lower())
+    for hint in filter(None, map(_HINT.search, tags)):
+        found.setdefault("og_locale" if ":" in hint[1] else "content_language", hint[2].lower())
     return found
 
 
-def _use_metadata(head: str) -> dict[str, str]:
+def _use_metadata(tags: list[str]) -> dict[str, str]:
     """What meta tags say of the page's use: `meta.robots` and TDMRep's `meta.tdm-*`.
 
     A tag for one bot stands as in the X-Robots-Tag header, the bot's name in front.
     """
-    end = head.find("</head")
     robots: list[str] = []
     found: dict[str, str] = {}
-    for tag in _META.findall(head, 0, end if end >= 0 else len(head)):
-        named = _USE_NAME.search(tag) if _MAY_TELL_USE.search(tag) else None
+    for tag in tags:
+        named = _USE_NAME.search(tag)
         content = _CONTENT.search(tag) if named else None
         if named is None or content is None:
             continue

@@ -61,14 +61,15 @@ class PiiMasker:
     def mask(self, text: str) -> Masked:
         """The text with each finding replaced; e-mail first, then IP, then telephone."""
         config = self._config
-        octets = text.encode("utf-8", "replace")
-        emails = find_emails(text, octets) if config.email is not None else []
+        shape = shape_of(text)
+        emails = find_emails(text, shape) if config.email is not None else []
         if emails:
             text = _replaced(text, emails, config.email)
-            octets = text.encode("utf-8", "replace")
-        shape = shape_of(octets)
+            shape = shape_of(text)
         ips = find_ips(text, shape) if config.ip is not None else []
-        text = _replaced(text, ips, config.ip)
+        if ips:
+            text = _replaced(text, ips, config.ip)
+            shape = shape_of(text)
         phones = find_phones(text, shape) if config.phone is not None else []
         text = _replaced(text, phones, config.phone)
         found = {"num_emails": emails, "num_ips": ips, "num_phones": phones}

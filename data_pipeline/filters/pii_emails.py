@@ -5,6 +5,7 @@ Left alone: domains that RFC 2606 keeps for examples, remote addresses of versio
 """
 
 import re
+from collections.abc import Iterable
 
 _DOMAIN = (
     r"((?:[^\W_](?:[^\W_]|-(?!\.)){0,62}\.){1,8}"
@@ -16,7 +17,7 @@ _LOCAL = re.compile(r"[\w.!#$%&*+/=?^`{|}~'-]{1,64}\Z")
 _SPELLED = re.compile(
     r"[ \u00a0]?[\[({][ \u00a0]?(?i:at|ät|@|AT)[ \u00a0]?[\])}][ \u00a0]?" + _DOMAIN
 )
-_SPELLED_HINT = re.compile(rb"[\[({](?: |\xc2\xa0)?(?:[aA][tT]|\xc3\xa4t|@)[ \xc2\])}]")
+_SPELLED_HINT = re.compile(rb"\(-?(?:at|@)[- ]")  # in the shape of `shape_of`
 _NOT_FIRST = "!#$%&*+/=?^`{|}~'.-"
 """Characters that are valid in front but stand there as punctuation of the text."""
 _EXAMPLES = re.compile(
@@ -34,23 +35,32 @@ MAX_LOCAL = 64
 """RFC 5321, section 4.5.3.1.1."""
 
 
-def find_emails(text: str, octets: bytes) -> list[tuple[int, int]]:
+def find_emails(text: str, shape: bytes) -> list[tuple[int, int]]:
     """(start, end) of each address, in order, without overlap.
 
     Args:
         text: the text.
-        octets: it in UTF-8, where short strings are found faster.
+        shape: what it looks like, by `pii_shape.shape_of`.
     """
-    found = _around(text, _AFTER_SIGN) if b"@" in octets else []
-    if _SPELLED_HINT.search(octets):
-        found = _apart(sorted(found + _around(text, _SPELLED)))
+    found = _around(text, _AFTER_SIGN.finditer(text)) if b"@" in shape else []
+    hints = list(_SPELLED_HINT.finditer(shape))
+    if hints:
+        spelled = (_spelled(text, hint.start()) for hint in hints)
+        found = _apart(sorted(found + _around(text, filter(None, spelled))))
     return found
 
 
-def _around(text: str, sign_and_domain: re.Pattern[str]) -> list[tuple[int, int]]:
+def _spelled(text: str, bracket: int) -> re.Match[str] | None:
+    """A sign in brackets and the domain behind it, with a blank before it if there is one."""
+    return _SPELLED.match(text, max(0, bracket - 1)) or _SPELLED.match(text, bracket)
+
+
+def _around(text: str, signs_and_domains: Iterable[re.Match[str]]) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     end_before = 0
-    for match in sign_and_domain.finditer(text):
+    for match in signs_and_domains:
+        if match.start() < end_before:
+            continue
         head = text[max(end_before, match.start() - MAX_LOCAL) : match.start()]
         local = _LOCAL.search(head)
         if local is None:

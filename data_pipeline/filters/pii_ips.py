@@ -14,7 +14,7 @@ import re
 # a look-behind is tried at each character.
 _V4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w-]|\.\d)")
 _NOT_BEFORE_V4 = re.compile(r"[\w.+\u2212-]\Z|[\w)]/\Z")
-_V6_HINT = re.compile(r":[0-9A-Fa-f]{0,4}:")
+_V6_HINT = re.compile(rb":(?::|(?<=[0ah]{3}:)[0ah]{0,4}:)")  # in the shape of `shape_of`
 _V6 = re.compile(r"(?:[0-9A-Fa-f]{1,4}:|::)[0-9A-Fa-f:]{2,38}(?:\.\d{1,3}){0,3}(?![\w:]|\.\w)")
 _NOT_BEFORE_V6 = re.compile(r"[\w:.]\Z")
 _VERSION_BEFORE = re.compile(
@@ -36,7 +36,7 @@ def find_ips(text: str, shape: bytes) -> list[tuple[int, int]]:
         shape: what it looks like, by `pii_shape.shape_of`.
     """
     found = _version_4(text) if _V4_HINT.search(shape) else []
-    if _V6_HINT.search(text):
+    if _V6_HINT.search(shape):
         found += [match.span() for match in _V6.finditer(text) if _is_public_v6(text, match)]
         found = _apart(sorted(found))
     return found

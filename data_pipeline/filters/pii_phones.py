@@ -11,7 +11,7 @@ import itertools
 import re
 
 _GAP = "[ \u00a0\u202f()./\u2010-\u2013-]"
-_HINT = re.compile(rb"0(?:[-.]{0,6}0){5}")  # in the shape of `shape_of`
+_LIKELY = re.compile(rb"0(?:[-(.]{0,3}0){5,}")  # in the shape of `shape_of`; holds each `_RUN`
 
 _RUN = re.compile(rf"[0-9](?:{_GAP}{{0,3}}[0-9]){{5,}}")
 _START = re.compile(r"\(\+?[0-9]{1,5}\)|\+?[0-9]+")
@@ -61,6 +61,8 @@ _DATE = re.compile(
     r"(?:19|20)[0-9]{2}([./-])[0-9]{1,2}\2[0-9]{2}"
 )
 _LOOK_BACK = 24
+_MIN_DIGITS = 8
+"""Of a number that is told by its form."""
 _JOINED_BEFORE = frozenset("_-+/\\=&%#@:,.'\u2212")
 
 # Country codes of one, two and three digits (ITU-T E.164, list of 2016 with later additions).
@@ -82,20 +84,40 @@ def find_phones(text: str, shape: bytes) -> list[tuple[int, int]]:
         text: the text.
         shape: what it looks like, by `pii_shape.shape_of`.
     """
-    if not _HINT.search(shape):
+    found: list[tuple[int, int]] = []
+    for likely in _LIKELY.finditer(shape):
+        for run in _RUN.finditer(text, *likely.span()):
+            found += _phones_of_run(text, run)
+    return found
+
+
+def _phones_of_run(text: str, run: re.Match[str]) -> list[tuple[int, int]]:
+    if _DATE.fullmatch(run[0]):
         return []
     found: list[tuple[int, int]] = []
-    for run in _RUN.finditer(text):
-        opened = text[max(0, run.start() - 2) : run.start()]
-        at = run.start() - len(opened) + len(opened.rstrip("(+"))
-        is_behind_digits = False
-        while (start := _START.search(text, at, run.end())) is not None:
-            end = _end_of_number(text, start.start(), is_behind_digits=is_behind_digits)
-            is_behind_digits = end is None
-            at = start.end() if end is None else end
-            if end is not None:
-                found.append((start.start(), end))
+    opened = text[max(0, run.start() - 2) : run.start()]
+    at = run.start() - len(opened) + len(opened.rstrip("(+"))
+    if _is_short(text, run):
+        first = _START.search(text, at, run.end())
+        place = at if first is None else first.start()
+        if not _told_by_words(text[max(0, place - _LOOK_BACK) : place])[0]:
+            return []
+    is_behind_digits = False
+    while (start := _START.search(text, at, run.end())) is not None:
+        end = _end_of_number(text, start.start(), is_behind_digits=is_behind_digits)
+        is_behind_digits = end is None
+        at = start.end() if end is None else end
+        if end is not None:
+            found.append((start.start(), end))
     return found
+
+
+def _is_short(text: str, run: re.Match[str]) -> bool:
+    """Whether it has too few digits for a number that no word before it tells."""
+    if _num_digits(run[0]) >= _MIN_DIGITS:
+        return False
+    # Behind a country code a gap may be one sign longer than in a run.
+    return not any(map(str.isdecimal, text[run.end() : run.end() + 5]))
 
 
 def _end_of_number(text: str, start: int, *, is_behind_digits: bool) -> int | None:
@@ -138,7 +160,7 @@ def _told_by_words(before: str) -> tuple[bool, bool]:
 
 
 def _is_international(match: re.Match[str], before: str) -> bool:
-    if before[-1:] in {"=", "_", "-", "/", "."} or not 8 <= _num_digits(match[0]) <= 17:
+    if before[-1:] in {"=", "_", "-", "/", "."} or not _MIN_DIGITS <= _num_digits(match[0]) <= 17:
         return False
     digits = re.sub(r"\D", "", match[0]).removeprefix("00" if "+" not in match[0] else "")
     if digits[0] == "1":
