@@ -38,7 +38,7 @@ LARGE_PACKAGES = (
 )
 KEPT = "kept"
 NEAR_JACCARD = 0.9
-MIN_SIMILARITY = 0.65
+MIN_SIMILARITY = 0.7
 """True similarity from which a pair counts as alike: the estimate's limit, less its spread."""
 
 CONFIG = """

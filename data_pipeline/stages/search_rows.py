@@ -43,7 +43,7 @@ def id_rows(task: SearchTask, progress: ProgressFile) -> Outcome:
         for batch, numbers, node in _documents(task, URL_COLUMNS if task.dedup.url else ()):
             ids = node_ids(node)
             order = np.where(is_new(task, numbers), _U(NEW_ORDER), _U(0))
-            writer.add(_rows(mix(ids[:, 0]), ids[:, 1] & ~_ODD, order, node))
+            writer.add(_rows(mix(ids[:, 0]) + (ids[:, 1] & _ODD), ids[:, 1] & ~_ODD, order, node))
             if not task.dedup.url:
                 continue
             latest_first = order - np.minimum(order, batch.fetched_at.astype(np.uint64))
