@@ -6,7 +6,9 @@ classes, repetition, neighbours). Compiled helpers and their twins in Python giv
 the model came to be stands in learned_model.md; nothing here trains.
 """
 
+import html
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +29,10 @@ from data_pipeline.native.html_scan import PageScanner, ScannedPage
 
 MODEL_PATH = Path(__file__).with_name("learned_model.json")
 SCHEMA_VERSION = 1
+SHORT_CHARS = 300
+ARTICLE_BODY = '"articleBody"'
+_ARTICLE_BODY = re.compile(r'"articleBody"\s*:\s*("(?:[^"\\]++|\\.)*+")')
+_TAGS = re.compile(r"<[^<>]*>")
 Nodes = list[list[int]]
 """Of one tree: feature, threshold, left, right."""
 
@@ -55,6 +61,8 @@ class BlockModel:
 
     trees: Trees
     threshold: int
+    short_threshold: int
+    """What counts instead where less than SHORT_CHARS would be found."""
 
 
 class BlockExtractor:
@@ -67,20 +75,35 @@ class BlockExtractor:
         self._scanner = block_scanner(is_native=is_native)
 
     def main_text(self, page: str, max_depth: int) -> str:
-        """The blocks that the model takes for main text, in the project's plain-text convention."""
+        """What the model takes for main text, in the plain-text convention of block_text."""
         scanned = self._scanner.scan(serialised(page), max_depth)
         if scanned is None:
             raise PageTooDeepError(f"elements nest deeper than max_depth={max_depth}")
-        if not len(scanned.blocks):
-            return ""
-        return rendered(scanned, self.kept(scanned))
+        text = rendered(scanned, self.kept(scanned)) if len(scanned.blocks) else ""
+        if len(text) < SHORT_CHARS and ARTICLE_BODY in page:
+            text = max(text, article_body(page), key=len)
+        return text
 
     def kept(self, scanned: ScannedPage) -> npt.NDArray[np.bool_]:
         """(blocks,) bool: which blocks are main text."""
         rows = block_features(scanned, is_native=self._is_native)
         scores = block_scores(rows, self._model.trees, is_native=self._is_native)
         kept: npt.NDArray[np.bool_] = scores > self._model.threshold
+        if int(scanned.blocks[kept, 3].sum()) < SHORT_CHARS:
+            kept = scores > self._model.short_threshold
         return kept
+
+
+def article_body(page: str) -> str:
+    """The longest articleBody of the JSON-LD of a page that may hold its text nowhere else."""
+    longest = ""
+    for found in _ARTICLE_BODY.finditer(page):
+        try:
+            body = json.loads(found[1], strict=False)
+        except ValueError:
+            continue
+        longest = max(longest, html.unescape(_TAGS.sub(" ", body)).strip(), key=len)
+    return longest
 
 
 def block_scanner(*, is_native: bool = True) -> PageScanner:
@@ -116,7 +139,9 @@ def read_model(path: Path) -> BlockModel:
         raise ValueError(f"{path}: unknown features {unknown}; train the model again")
     trees = [(each["nodes"], each["leaves"]) for each in tree["trees"]]
     columns = [FEATURES.index(name) for name in tree["features"]]
-    return BlockModel(trees_of(trees, columns), int(tree["threshold"]))
+    return BlockModel(
+        trees_of(trees, columns), int(tree["threshold"]), int(tree["short_threshold"])
+    )
 
 
 def trees_of(trees: list[tuple[Nodes, list[int]]], columns: list[int]) -> Trees:

@@ -18,9 +18,11 @@ typedef struct {
     const uint8_t *text, *title;
     const int32_t *blocks, *elements;
     int64_t num_blocks, num_elements, title_bytes;
-    int32_t h1, h6, article, paragraph, num_groups, num_marks;
+    int32_t h1, h6, article, paragraph, num_groups, num_marks, comment; /* comment: bit of that group */
+    uint32_t side_groups, side_marks; /* bits that mean nothing of what holds the page's heading */
+    int64_t anchor;
     int64_t *chars, *links, *sentences, *good; /* sums over the blocks before each */
-    int32_t *path_elements, *path_blocks, *branch, *same, *in_title;
+    int32_t *path_elements, *path_blocks, *branch, *same, *in_title, *is_comment;
     int64_t *path_chars, *path_links;
     uint8_t *far; /* (elements, groups + marks): levels up to the next that has it */
     int32_t *low, *high;
@@ -65,11 +67,34 @@ static int is_in_title(const Page *page, const uint8_t *at, int64_t length) {
     return 0;
 }
 
+/* The page's heading: its first h1, else the first block that its title holds; -1 where there is none. */
+static int64_t anchor_of(const Page *page) {
+    int64_t anchor = -1;
+    for (int64_t i = 0; anchor < 0 && i < page->num_blocks; i++)
+        if (element(page, block(page, i)[B_ELEMENT])[E_TAG] == page->h1) anchor = i;
+    for (int64_t i = 0; anchor < 0 && i < page->num_blocks; i++)
+        if (page->in_title[i]) anchor = i;
+    return anchor;
+}
+
+static int holds_anchor(const Page *page, const int32_t *row) {
+    return row[E_FIRST] <= page->anchor && page->anchor < row[E_END];
+}
+
+/* Elements of readers' comments: named so, or below one; but none that holds the page's heading. */
+static void mark_comments(Page *page) {
+    for (int64_t e = 1; e < page->num_elements; e++) {
+        const int32_t *row = element(page, e);
+        int is_named = ((uint32_t)row[E_GROUPS] >> page->comment & 1) && !holds_anchor(page, row);
+        page->is_comment[e] = is_named || page->is_comment[row[E_PARENT]];
+    }
+}
+
 static void sum_up(Page *page) {
     for (int64_t i = 0; i < page->num_blocks; i++) {
         const int32_t *row = block(page, i);
         int64_t chars = row[B_CHARS];
-        int is_good = chars >= GOOD_CHARS && per_mille(row[B_LINK_CHARS], chars) < GOOD_LINKS && row[B_SENTENCES] > 0;
+        int is_good = !page->is_comment[row[B_ELEMENT]] && chars >= GOOD_CHARS && per_mille(row[B_LINK_CHARS], chars) < GOOD_LINKS && row[B_SENTENCES] > 0;
         page->chars[i + 1] = page->chars[i] + chars;
         page->links[i + 1] = page->links[i] + row[B_LINK_CHARS];
         page->sentences[i + 1] = page->sentences[i] + row[B_SENTENCES];
@@ -78,7 +103,6 @@ static void sum_up(Page *page) {
         page->path_blocks[path]++;
         page->path_chars[path] += chars;
         page->path_links[path] += row[B_LINK_CHARS];
-        page->in_title[i] = is_in_title(page, page->text + row[B_START], row[B_END] - row[B_START]);
     }
 }
 
@@ -113,9 +137,10 @@ static void walk_elements(Page *page) {
         page->sum[e] = row[E_WEIGHT] + (e ? page->sum[parent] : 0);
         page->low[e] = e ? (int32_t)least(row[E_WEIGHT], page->low[parent]) : 0;
         page->high[e] = e ? (int32_t)most(row[E_WEIGHT], page->high[parent]) : 0;
+        uint32_t groups = (uint32_t)row[E_GROUPS], marks = (uint32_t)row[E_MARKS];
+        if (holds_anchor(page, row)) groups &= ~page->side_groups, marks &= ~page->side_marks;
         for (int32_t bit = 0; bit < bits; bit++) {
-            uint32_t own = bit < page->num_groups ? (uint32_t)row[E_GROUPS] >> bit
-                                                  : (uint32_t)row[E_MARKS] >> (bit - page->num_groups);
+            uint32_t own = bit < page->num_groups ? groups >> bit : marks >> (bit - page->num_groups);
             far[bit] = own & 1 ? 0 : e ? (uint8_t)least(page->far[parent * bits + bit] + 1, FAR) : FAR;
         }
     }
@@ -292,17 +317,19 @@ static void fill(Page *page, int64_t width, int32_t *out) {
     core_numbers(page, 75, rest + ORDER_WIDTH + CORE_WIDTH, width);
 }
 
-/* numbers: h1, h6, article and p as tags, groups, marks, columns of `out`. Gives 0, or 1 for no memory. */
+/* numbers: h1, h6, article and p as tags, groups, marks, columns of `out`, bit of the group comment,
+ * bits of the groups and marks of what stands beside the main text. Gives 0, or 1 for no memory. */
 int32_t hw_html_features(const uint8_t *text, const int32_t *blocks, int64_t num_blocks, const int32_t *elements,
                          int64_t num_elements, const uint8_t *title, int64_t title_bytes, const int32_t *numbers,
                          int32_t *out) {
     Page page = {text, title, blocks, elements, num_blocks, num_elements, title_bytes, .h1 = numbers[0]};
     page.h6 = numbers[1], page.article = numbers[2], page.paragraph = numbers[3];
-    page.num_groups = numbers[4], page.num_marks = numbers[5];
+    page.num_groups = numbers[4], page.num_marks = numbers[5], page.comment = numbers[7];
+    page.side_groups = (uint32_t)numbers[8], page.side_marks = (uint32_t)numbers[9];
     if (num_blocks == 0) return 0;
     size_t n = (size_t)num_blocks + 1, m = (size_t)num_elements, bits = (size_t)(numbers[4] + numbers[5]);
     int64_t *longs = calloc(4 * n + 3 * m, sizeof(int64_t));
-    int32_t *ints = calloc(2 * n + 5 * m, sizeof(int32_t));
+    int32_t *ints = calloc(2 * n + 6 * m, sizeof(int32_t));
     page.far = malloc(m * bits);
     int ok = longs != NULL && ints != NULL && page.far != NULL;
     if (ok) {
@@ -310,7 +337,13 @@ int32_t hw_html_features(const uint8_t *text, const int32_t *blocks, int64_t num
         page.path_chars = longs + 4 * n, page.path_links = page.path_chars + m, page.sum = page.path_links + m;
         page.same = ints, page.in_title = ints + n, page.path_elements = ints + 2 * n;
         page.path_blocks = page.path_elements + m, page.branch = page.path_blocks + m;
-        page.low = page.branch + m, page.high = page.low + m;
+        page.low = page.branch + m, page.high = page.low + m, page.is_comment = page.high + m;
+        for (int64_t i = 0; i < num_blocks; i++) {
+            const int32_t *row = block(&page, i);
+            page.in_title[i] = is_in_title(&page, text + row[B_START], row[B_END] - row[B_START]);
+        }
+        page.anchor = anchor_of(&page);
+        mark_comments(&page);
         sum_up(&page);
         walk_elements(&page);
         ok = count_same(&page);

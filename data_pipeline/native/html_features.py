@@ -7,7 +7,7 @@ import numpy as np
 
 from data_pipeline.native import library
 from data_pipeline.native.html_features_twin import FEATURES, Twin
-from data_pipeline.native.html_names import GROUPS, MARKS, TAG_IDS
+from data_pipeline.native.html_names import GROUPS, MARKS, SIDE_GROUPS, SIDE_MARKS, TAG_IDS
 from data_pipeline.native.html_scan import Int32s, ScannedPage
 
 MAX_TITLE_BYTES = 512
@@ -35,7 +35,10 @@ def block_features(page: ScannedPage, *, is_native: bool = True) -> Int32s:
 @cache
 def _numbers() -> Int32s:
     tags = (TAG_IDS[name] for name in ("h1", "h6", "article", "p"))
-    return np.array([*tags, len(GROUPS), len(MARKS), len(FEATURES)], dtype=np.int32)
+    widths = (len(GROUPS), len(MARKS), len(FEATURES))
+    return np.array(
+        [*tags, *widths, list(GROUPS).index("comment"), SIDE_GROUPS, SIDE_MARKS], dtype=np.int32
+    )
 
 
 @cache

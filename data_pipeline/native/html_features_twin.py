@@ -1,13 +1,14 @@
 """Numbers of each text block of a scanned page in Python: what html_features.c does.
 
 Whole numbers only, so both give the same; shares are per mille, rounded down. "Good" text stands in
-long blocks of sentences with few links; a core is the deepest element that holds most of it.
+long blocks of sentences with few links, outside comments; a core is the deepest element that holds
+most of it.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from data_pipeline.native.html_names import GROUPS, MARKS, TAG_IDS
+from data_pipeline.native.html_names import GROUPS, MARKS, SIDE_GROUPS, SIDE_MARKS, TAG_IDS
 
 Int64s = npt.NDArray[np.int64]
 Columns = list[Int64s]
@@ -18,6 +19,7 @@ GOOD_CHARS = 60
 GOOD_LINKS = 300
 LEVELS = 5
 TITLE_BYTES = 300
+_COMMENT = list(GROUPS).index("comment")
 CORES = (51, 75)
 WINDOWS = (5, 12)
 
@@ -81,11 +83,17 @@ class Twin:
         self.index = np.arange(self.num_blocks)
         chars, links, sentences = self.blocks[3], self.blocks[9], self.blocks[6]
         self.links_share = _per_mille(links, chars)
-        is_good = (chars >= GOOD_CHARS) & (self.links_share < GOOD_LINKS) & (sentences > 0)
+        self.in_title = np.array([self._is_in_title(text) for text in self.texts], np.int64)
+        self.holds_anchor = self._anchor_holders()
+        is_good = (
+            ~self._comments()[self.own]
+            & (chars >= GOOD_CHARS)
+            & (self.links_share < GOOD_LINKS)
+            & (sentences > 0)
+        )
         self.is_good = is_good
         self.chars_to, self.links_to = _sums(chars), _sums(links)
         self.sentences_to, self.good_to = _sums(sentences), _sums(np.where(is_good, chars, 0))
-        self.in_title = np.array([self._is_in_title(text) for text in self.texts], np.int64)
 
     def matrix(self) -> npt.NDArray[np.int32]:
         """(blocks, FEATURES) int32."""
@@ -105,6 +113,28 @@ class Twin:
 
     def _is_in_title(self, text: bytes) -> bool:
         return 4 <= len(text) <= TITLE_BYTES and text.lower() in self.title
+
+    def _anchor_holders(self) -> npt.NDArray[np.bool_]:
+        """Elements that hold the page's heading: its first h1, else the first text in its title."""
+        is_anchor = self.elements[1][self.own] == TAG_IDS["h1"]
+        if not is_anchor.any():
+            is_anchor = self.in_title > 0
+        if not is_anchor.any():
+            return np.zeros(self.num_elements, np.bool_)
+        anchor = int(np.argmax(is_anchor))
+        holders: npt.NDArray[np.bool_] = (self.elements[3] <= anchor) & (anchor < self.elements[4])
+        return holders
+
+    def _comments(self) -> npt.NDArray[np.bool_]:
+        """Elements of readers' comments: named so, or below; none that holds the page's heading."""
+        parents = self.elements[0]
+        is_comment: npt.NDArray[np.bool_] = (
+            self.elements[7] >> _COMMENT & 1 > 0
+        ) & ~self.holds_anchor
+        is_comment[0] = False
+        for number in range(1, self.num_elements):
+            is_comment[number] |= is_comment[parents[number]]
+        return is_comment
 
     def _links_between(self, first: Int64s, end: Int64s) -> Int64s:
         return _per_mille(
@@ -145,9 +175,9 @@ class Twin:
 
     def _distances(self) -> Columns:
         parents, weights = self.elements[0], self.elements[8]
-        bits = np.concatenate(
-            [_bits(self.elements[7], len(GROUPS)), _bits(self.elements[2], len(MARKS))], axis=1
-        )
+        groups = np.where(self.holds_anchor, self.elements[7] & ~SIDE_GROUPS, self.elements[7])
+        marks = np.where(self.holds_anchor, self.elements[2] & ~SIDE_MARKS, self.elements[2])
+        bits = np.concatenate([_bits(groups, len(GROUPS)), _bits(marks, len(MARKS))], axis=1)
         far = np.full(bits.shape, FAR)
         far[0] = np.where(bits[0], 0, FAR)
         total, low, high = weights.copy(), weights.copy(), weights.copy()

@@ -142,6 +142,19 @@ GROUPS: dict[str, str] = {
 """{group: words}; each group is one bit, in this order."""
 
 
+_SIDE = (
+    *("nav", "breadcrumb", "footer", "sidebar", "comment", "share", "related", "teaser", "ad"),
+    *("overlay", "form", "tags", "pager", "hidden", "tool", "media", "meta", "author"),
+)
+SIDE_GROUPS = sum(1 << number for number, name in enumerate(GROUPS) if name in _SIDE)
+SIDE_MARKS = sum(
+    1 << number
+    for number, name in enumerate(MARKS)
+    if name in {"nav", "footer", "aside", "form", "button", "label", "hidden", "table", "li"}
+)
+"""What says nothing of an element that holds the page's heading: wrappers have such names too."""
+
+
 def groups_of() -> dict[str, int]:
     """{word: bits of the groups it stands in}."""
     bits: dict[str, int] = {}

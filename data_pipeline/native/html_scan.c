@@ -10,7 +10,7 @@
 
 enum { INLINE = 1, VOID = 2, SKIP = 4, RAW = 8, LINK = 16, STRONG = 32, VERBATIM = 64, IMAGE = 128, FIELD = 256 };
 enum { TOO_DEEP = 1, NO_MEMORY = 2 };
-enum { BLOCK_COLUMNS = 21, ELEMENT_COLUMNS = 9, WORD_BYTES = 32, MOST_WEIGHT = 1 << 20 };
+enum { BLOCK_COLUMNS = 21, ELEMENT_COLUMNS = 9, WORD_BYTES = 32, LINK_CHARS = 600, MOST_WEIGHT = 1 << 20 };
 
 static const uint64_t FNV_START = 0xcbf29ce484222325u, FNV_PRIME = 0x100000001b3u;
 
@@ -33,13 +33,13 @@ typedef struct {
     int64_t weight;
     const uint8_t *class_start, *class_end;
     const uint8_t *language_start, *language_end;
-    int is_hidden;
+    int is_hidden, has_target;
 } Attributes;
 
 typedef struct {
     const uint8_t *page, *end;
     Table names, words;
-    int32_t br, title, html, hidden_mark;
+    int32_t br, title, html, hidden_mark, body;
     uint8_t *text;
     int32_t *blocks, *elements;
     int64_t num_blocks, num_elements;
@@ -54,6 +54,8 @@ typedef struct {
     int32_t gap, is_split, block_groups;
     int64_t block_weight;
     int32_t link_chars, strong_chars, block_links, chars, images, fields;
+    int32_t link_left;   /* characters that the open link may still count for */
+    uint64_t last_link;  /* attributes of the link before */
 } Scan;
 
 static int is_blank(uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -188,7 +190,7 @@ static void put(Scan *scan, uint8_t c) {
     if (is_counted(c)) {
         if (!scan->chars) scan->block_groups = scan->inline_groups, scan->block_weight = scan->inline_weight;
         scan->chars++;
-        scan->link_chars += scan->links > 0;
+        if (scan->links > 0 && scan->link_left > 0) scan->link_chars++, scan->link_left--;
         scan->strong_chars += scan->strongs > 0;
     }
     scan->text[scan->at++] = c;
@@ -247,7 +249,7 @@ static void value_words(Scan *scan, const uint8_t *at, const uint8_t *end, Attri
 }
 
 static int is_name_byte(uint8_t c) {
-    return c != ' ' && c != '\t' && c != '\n' && c != '\r' && c != '\f' && c != '/' && c != '=' && c != '"';
+    return c != ' ' && c != '\t' && c != '\n' && c != '\r' && c != '\f' && c != '/' && c != '=';
 }
 
 static void read_attributes(Scan *scan, const uint8_t *at, const uint8_t *end, Attributes *given) {
@@ -276,10 +278,24 @@ static void read_attributes(Scan *scan, const uint8_t *at, const uint8_t *end, A
             given->is_hidden = 1;
         } else if (is_name(name, name_end, "aria-hidden")) {
             given->is_hidden |= is_name(value, value_end, "true");
+        } else if (is_name(name, name_end, "href")) {
+            given->has_target = 1;
         } else if (is_name(name, name_end, "lang")) {
             given->language_start = value, given->language_end = value_end;
         }
     }
+}
+
+/* A link never closed is opened again in every block behind it: its likes share one allowance of characters. */
+static void open_link(Scan *scan, Open *entry, const Attributes *given, uint64_t attributes) {
+    if (!given->has_target) {
+        entry->behaviour &= ~LINK;
+        return;
+    }
+    if (attributes != scan->last_link) scan->link_left = LINK_CHARS;
+    scan->last_link = attributes;
+    scan->links++;
+    scan->block_links++;
 }
 
 static void enter(Scan *scan, Open *entry, int32_t tag, int32_t marks, const Attributes *given) {
@@ -288,8 +304,6 @@ static void enter(Scan *scan, Open *entry, int32_t tag, int32_t marks, const Att
     if (entry->behaviour & INLINE) {
         scan->inline_groups |= given->groups;
         scan->inline_weight += given->weight;
-        scan->links += (entry->behaviour & LINK) != 0;
-        scan->block_links += (entry->behaviour & LINK) != 0;
         scan->strongs += (entry->behaviour & STRONG) != 0;
         return;
     }
@@ -338,8 +352,8 @@ static const uint8_t *tag_at(Scan *scan, const uint8_t *at, int is_end, int *sta
     int64_t length = p - name;
     const uint8_t *attributes = p, *place = end;
     while (p < end && *p != '>') {
-        if (*p == '"') {
-            const uint8_t *quote = found_byte(p + 1, end, '"');
+        if (*p == '=' && p + 1 < end && p[1] == '"') { /* a quote elsewhere is part of a broken name */
+            const uint8_t *quote = found_byte(p + 2, end, '"');
             if (quote == NULL) break;
             p = quote;
         }
@@ -376,6 +390,8 @@ static const uint8_t *tag_at(Scan *scan, const uint8_t *at, int is_end, int *sta
         Attributes given = {0};
         given.class_start = given.class_end = given.language_start = given.language_end = scan->page;
         read_attributes(scan, attributes, p, &given);
+        if (tag == scan->html || tag == scan->body) given.groups = 0; /* they say what the page has, not what it is */
+        if (behaviour & LINK) open_link(scan, entry, &given, hashed(FNV_START, attributes, p));
         enter(scan, entry, tag, marks, &given);
     }
     return behaviour & RAW ? raw_end(place, end, name, length) : place;
@@ -422,7 +438,7 @@ static int run(Scan *scan) {
 }
 
 /* Arrays: text (length bytes), blocks (capacity x 21), elements (capacity x 9), capacity being the
- * number of `<` + 2. numbers: br, title, html and hidden mark; results: bytes of text, blocks,
+ * number of `<` + 2. numbers: br, title, html, hidden mark and body; results: bytes of text, blocks,
  * elements, then start and end in the page of the title and of the language. Gives the status. */
 int32_t hw_html_scan(const uint8_t *page, int64_t length, const uint64_t *name_hashes, const int32_t *name_values,
                      int64_t name_mask, const uint64_t *word_hashes, const int32_t *word_values, int64_t word_mask,
@@ -433,7 +449,7 @@ int32_t hw_html_scan(const uint8_t *page, int64_t length, const uint64_t *name_h
     Scan scan = {.page = page, .end = page + length, .text = text, .blocks = blocks, .elements = elements};
     scan.names = (Table){name_hashes, name_values, name_mask, 3};
     scan.words = (Table){word_hashes, word_values, word_mask, 2};
-    scan.br = numbers[0], scan.title = numbers[1], scan.html = numbers[2], scan.hidden_mark = numbers[3];
+    scan.br = numbers[0], scan.title = numbers[1], scan.html = numbers[2], scan.hidden_mark = numbers[3], scan.body = numbers[4];
     scan.max_depth = max_depth, scan.path_mask = places - 1;
     scan.language_start = scan.language_end = page;
     int64_t deepest = max_depth < capacity ? max_depth : capacity;

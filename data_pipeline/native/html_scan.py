@@ -144,7 +144,8 @@ def fnv(name: bytes) -> int:
 
 @cache
 def _numbers() -> Int32s:
-    return np.array([TAG_IDS["br"], TAG_IDS["title"], TAG_IDS["html"], HIDDEN_MARK], dtype=np.int32)
+    br, title, html, body = (TAG_IDS[name] for name in ("br", "title", "html", "body"))
+    return np.array([br, title, html, HIDDEN_MARK, body], dtype=np.int32)
 
 
 @cache

@@ -21,8 +21,8 @@ from data_pipeline.native.html_names import (
 Names = Mapping[bytes, tuple[int, int, int]]
 Words = Mapping[bytes, tuple[int, int]]
 
-_TAG = re.compile(rb"</?([^\s/>]+)((?:[^>\"]++|\"[^\"]*+\")*+)>?")
-_ATTRIBUTE = re.compile(rb"([^ \t\n\r\f/=\"]+)(?:=\"([^\"]*)\"?)?")
+_TAG = re.compile(rb"</?([^\s/>]+)((?:[^>=]++|=\"[^\"]*+\"|=(?!\"))*+)>?")
+_ATTRIBUTE = re.compile(rb"([^ \t\n\r\f/=]+)(?:=\"([^\"]*)\"?)?")
 _WORD = re.compile(rb"[A-Z]?[a-z]+|[A-Z]+")
 _ENTITY = re.compile(rb"&(?:amp|lt|gt|quot|nbsp);")
 _PLAIN = {b"&amp;": b"&", b"&lt;": b"<", b"&gt;": b">", b"&quot;": b'"', b"&nbsp;": b" "}
@@ -33,10 +33,14 @@ BLOCK_COLUMNS = 21
 ELEMENT_COLUMNS = 9
 _WORD_BYTES = 32
 _MOST_WEIGHT = 1 << 20
+_LINK_CHARS = 600
+_IS_HIDDEN = 1
+_HAS_TARGET = 2
 _NOT_COUNTED = bytes((*_BLANK, *range(0x80, 0xC0)))
 """Bytes that are no character of their own: blanks, and the tails of UTF-8."""
 _TITLE = TAG_IDS["title"]
 _HTML = TAG_IDS["html"]
+_BODY = TAG_IDS["body"]
 
 
 @dataclass(slots=True)
@@ -84,6 +88,8 @@ class Twin:
     chars: int = 0
     images: int = 0
     fields: int = 0
+    link_left: int = 0
+    last_link: bytes | None = None
     word_cache: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     letter_cache: dict[bytes, bytes] = field(default_factory=dict)
 
@@ -165,15 +171,17 @@ class Twin:
 
     def enter(self, entry: _Open, what: tuple[bytes, int, int], attributes: bytes) -> None:
         name, tag, marks = what
-        groups, weight, letters, is_hidden, language = self.read_attributes(attributes)
+        groups, weight, letters, facts, language = self.read_attributes(attributes)
+        is_hidden, has_target = bool(facts & _IS_HIDDEN), bool(facts & _HAS_TARGET)
         if tag == _HTML and not self.language:
             self.language = language
+        if tag in {_HTML, _BODY}:
+            groups = 0  # they say what the page has, not what it is
         if entry.behaviour & INLINE:
             self.inline_groups |= groups
             self.inline_weight += weight
             if entry.behaviour & LINK:
-                self.links += 1
-                self.block_links += 1
+                self.open_link(entry, has_target, attributes)
             if entry.behaviour & STRONG:
                 self.strongs += 1
             return
@@ -213,13 +221,24 @@ class Twin:
         row[4] = len(self.blocks)
         self.element = row[0]
 
-    def read_attributes(self, attributes: bytes) -> tuple[int, int, bytes, bool, bytes]:
+    def open_link(self, entry: _Open, has_target: bool, attributes: bytes) -> None:
+        """A link never closed comes again in every block behind: its likes share one allowance."""
+        if not has_target:
+            entry.behaviour &= ~LINK
+            return
+        if attributes != self.last_link:
+            self.link_left = _LINK_CHARS
+        self.last_link = attributes
+        self.links += 1
+        self.block_links += 1
+
+    def read_attributes(self, attributes: bytes) -> tuple[int, int, bytes, int, bytes]:
         groups = weight = 0
         letters = b""
         language = b""
-        is_hidden = False
+        facts = 0
         if not attributes:
-            return groups, weight, letters, is_hidden, language
+            return groups, weight, letters, facts, language
         for name, value in _ATTRIBUTE.findall(attributes):
             if name in {b"class", b"id", b"role", b"itemprop"}:
                 bits, more = self.value_words(value)
@@ -228,12 +247,15 @@ class Twin:
                 if name == b"class":
                     letters = self.letters_of(value)
             elif name == b"style":
-                is_hidden |= b"display:none" in value or b"display: none" in value
+                if b"display:none" in value or b"display: none" in value:
+                    facts |= _IS_HIDDEN
             elif name == b"hidden" or (name == b"aria-hidden" and value == b"true"):
-                is_hidden = True
+                facts |= _IS_HIDDEN
+            elif name == b"href":
+                facts |= _HAS_TARGET
             elif name == b"lang":
                 language = value
-        return groups, weight, letters, is_hidden, language
+        return groups, weight, letters, facts, language
 
     def value_words(self, value: bytes) -> tuple[int, int]:
         found = self.word_cache.get(value)
@@ -285,7 +307,9 @@ class Twin:
         self.text += text
         self.chars += chars
         if self.links:
-            self.link_chars += chars
+            counted = min(chars, self.link_left)
+            self.link_chars += counted
+            self.link_left -= counted
         if self.strongs:
             self.strong_chars += chars
 
