@@ -129,6 +129,8 @@ def make_crawl(folder: Path, shared_data: Path, megabytes: float, *, seed: int =
         str(megabytes),
         "--max-page-mb",
         "0.08",
+        "--min-words",
+        "50",
         "--warcs",
         "4",
         "--segments",
