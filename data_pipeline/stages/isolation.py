@@ -20,10 +20,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 from pydantic import PositiveFloat, PositiveInt
@@ -52,8 +54,8 @@ PARSER_CRASHES = frozenset(
 _SERVER_DIED = 255
 """Exit code that multiprocessing gives to a process whose server is gone."""
 _PR_SET_PDEATHSIG = 1
-_PRELOADED = ["__main__", "data_pipeline.stages.warm"]
-"""What the server loads; a program's main module, too, or each child would (Ray's takes long)."""
+_PRELOADED = ["data_pipeline.stages.warm"]
+"""What the server loads."""
 _NOT_STARTED = -1
 
 
@@ -148,7 +150,11 @@ class _Child:
             args=(work, limits, resume, here, sending, self._place),
             daemon=True,
         )
-        self._process.start()
+        try:
+            with _without_main():
+                self._process.start()
+        except pickle.PicklingError as error:
+            raise _not_started(str(error)) from error
         self._has_ended = False
         sending.close()
 
@@ -180,11 +186,7 @@ class _Child:
         code = self._process.exitcode
         assert code is not None
         if place == _NOT_STARTED and code > 0 and code != _SERVER_DIED:
-            raise LaunchError(
-                f"the process that works on pages ended with code {code} before its first record; "
-                'its own message stands above. A script that runs a job needs `if __name__ == "'
-                '__main__":` around it; `limits: null` works on pages without such a process'
-            )
+            raise _not_started(f"it ended with code {code}, its own message stands above")
         if code >= 0:
             if code == _SERVER_DIED:
                 raise OSError("the server of page processes was ended from outside")
@@ -202,6 +204,29 @@ class _Child:
         if number not in PARSER_CRASHES:
             raise OSError(f"a page process was ended from outside ({name})")
         return _Death(place, Loss("parser_crash", name), is_sure=True)
+
+
+def _not_started(reason: str) -> LaunchError:
+    return LaunchError(
+        f"the process that works on pages could not be started: {reason}. It does not load the "
+        "program's main module: what a script adds to the job must stand in a module that can be "
+        "imported; `limits: null` works on pages without such a process"
+    )
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Start processes that do not load the main module of this one.
+
+    They need nothing of it, and each would load it anew: in a worker of Ray's that is ray itself, a
+    quarter of a second for each unit.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @dataclass(frozen=True)

@@ -170,21 +170,47 @@ def _grandchildren(process: psutil.Process) -> list[psutil.Process]:
     return [grand for child in process.children() for grand in child.children()]
 
 
-def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
-    script = tmp_path / "bare.py"
+def run_script(folder: Path, body: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script with these lines; its first argument is `folder`."""
+    script = folder / "bare.py"
     script.write_text(
         "import sys\n"
         "from pathlib import Path\n"
-        "from tests.fault.test_page_limits import run_pages\n"
-        "run_pages(Path(sys.argv[1]), [''])\n"
+        "from tests.fault.bad_extractors import BadExtractorConfig\n"
+        "from tests.fault.test_page_limits import run_pages\n" + body
     )
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)],
+    return subprocess.run(
+        [sys.executable, str(script), str(folder)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+def test_a_script_needs_no_main_guard_for_page_processes(tmp_path: Path) -> None:
+    done = run_script(tmp_path, "print(run_pages(Path(sys.argv[1]), [''])[0])\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "['0']\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("", "attribute lookup OwnConfig"),
+        ("OwnConfig.__module__ = 'made_up'\n", "ended with code 1"),
+    ],
+)
+def test_a_part_of_the_main_script_is_refused(tmp_path: Path, lines: str, reason: str) -> None:
+    done = run_script(
+        tmp_path,
+        "class OwnConfig(BadExtractorConfig):\n"
+        "    pass\n"
+        "sys.modules['made_up'] = sys.modules['__main__']\n"
+        f"{lines}"
+        "run_pages(Path(sys.argv[1]), [''], extractor=OwnConfig())\n",
+    )
     assert done.returncode != 0
-    assert "__name__" in done.stderr
+    assert reason in done.stderr
+    assert "must stand in a module that can be imported" in done.stderr
