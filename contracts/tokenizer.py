@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -106,10 +107,14 @@ class Tokenizer:
             unk_id=self._processor.unk_id(),
         )
         self.dtype = np.dtype(self.spec.token_dtype)
-        self._proto = _proto_of_plain_bpe(model)
         self._fast: FastBpe | None = None
-        self._num_encoded: int | None = None if self._proto is None else 0
-        """Characters until the fast encoder is looked for; None: it was, or there is none."""
+        self._num_encoded: int | None = 0
+        """Characters until the fast encoder is looked for; None: it was."""
+
+    @cached_property
+    def _proto(self) -> Any:
+        """The parsed model of a plain BPE; only who encodes pays for it."""
+        return _proto_of_plain_bpe(self.model)
 
     def encode(self, text: str) -> TokenArray:
         """Ids of a text, without end of text: (N,) uint16 or uint32."""
@@ -131,7 +136,8 @@ class Tokenizer:
         if self._num_encoded is not None:
             self._num_encoded += sum(map(len, texts))
             if self._num_encoded >= _FAST_CHARACTERS:
-                self._fast = build_fast_bpe(self.model, self._proto)
+                if self._proto is not None:
+                    self._fast = build_fast_bpe(self.model, self._proto)
                 self._num_encoded = None
         return self._fast
 

@@ -6,7 +6,7 @@ different hosts and reasons.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -133,9 +133,13 @@ def _table_rows(task: SurveyTask, tables: Sequence[pa.Table]) -> list[dict[str, 
         for row, doc_id in enumerate(table["doc_id"].to_pylist())
     ]
     chosen = sorted(places)[: task.report.table_documents]
-    return [
-        asdict(_table_row(tables[number].slice(row, 1).to_pylist()[0])) for _, number, row in chosen
-    ]
+    rows: dict[tuple[int, int], dict[str, Any]] = {}
+    for number, table in enumerate(tables):
+        wanted = [row for _, of_table, row in chosen if of_table == number]
+        found = table.take(pa.array(wanted, pa.int64())).to_pylist()
+        for row, values in zip(wanted, found, strict=True):
+            rows[number, row] = vars(_table_row(values))
+    return [rows[number, row] for _, number, row in chosen]
 
 
 def _table_row(row: dict[str, Any]) -> TableRow:
