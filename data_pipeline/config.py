@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, PositiveInt, model_validator
 from contracts.config import Config, Json, as_tree, fingerprint
 from contracts.tracking import MlflowConfig, TrackingConfig
 from data_pipeline.dedup import DedupConfig
-from data_pipeline.extract import EXTRACT, ExtractorConfig
+from data_pipeline.extract import EXTRACT, ExtractorConfig, LearnedConfig
 from data_pipeline.filters import FilterConfig, OptOutConfig, PiiConfig
 from data_pipeline.report import ReportConfig
 from data_pipeline.runner import LocalRunnerConfig, RunnerConfig
@@ -39,7 +39,7 @@ class DataConfig(Config):
     """Folder (path or URL) of all that the job writes; a job that was stopped goes on there."""
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
     """What is read, in this order; names are unique."""
-    extractor: ExtractorConfig
+    extractor: ExtractorConfig = LearnedConfig()
     """How a page's main text is taken from its HTML."""
     limits: PageLimitsConfig | None = PageLimitsConfig()
     """What one page may cost; None works on pages in the task's own process, without limits."""
