@@ -12,6 +12,7 @@ from contracts.config import Config, Json, as_tree
 from data_pipeline.config import DataConfig
 from data_pipeline.report import ReportData
 from data_pipeline.report.numbers import percent
+from data_pipeline.report.safety import NAMES
 from data_pipeline.sources import SourceConfig
 
 CARD_NAME = "DATA_CARD.md"
@@ -26,6 +27,7 @@ def data_card(config: DataConfig, data: ReportData) -> str:
         _sources(config, data),
         _languages(data),
         _filters(config, data),
+        _safety(config, data),
         _duplicates(config, data),
         _removed(data),
         _shards(config, data),
@@ -128,6 +130,58 @@ def _filters(config: DataConfig, data: ReportData) -> Iterator[str]:
             if name != "kind"
         ]
         yield from _table(("setting", "value", "meaning"), rows)
+
+
+def _safety(config: DataConfig, data: ReportData) -> Iterator[str]:
+    yield "## Opt-out, personal data, evaluation sets"
+    yield ""
+    yield from _opt_out(config, data)
+    yield ""
+    yield from _personal_data(config, data)
+    yield ""
+    sets = [section for section in config.filters if section.kind == "decontamination"]
+    if not sets:
+        yield "Evaluation sets: the texts were not compared with any."
+        return
+    hits = ", ".join(f"`{name}` {count:,}" for name, count in data.safety.eval_sets.items())
+    dropped = sum(data.dropped.get("decontamination", {}).values())
+    yield (
+        f"Evaluation sets: documents that hold text of one, by set: {hits or 'none'}; {dropped:,} "
+        "dropped for it, any others for an earlier reason. Items too short to be told from "
+        "anybody's text are not looked for."
+    )
+
+
+def _opt_out(config: DataConfig, data: ReportData) -> Iterator[str]:
+    section = config.opt_out
+    said = ", ".join(f"`{name}` {count:,}" for name, count in data.safety.signals.items())
+    dropped = sum(data.dropped.get("opt_out", {}).values())
+    honoured = ", ".join(f"`{name}`" for name in section.signals) if section.honour else "none"
+    yield (
+        f"Opt-out: signals honoured: {honoured or 'none'}; to everyone or to "
+        f"{', '.join(f'`{agent}`' for agent in section.agents)}. Pages that say so: "
+        f"{said or 'none'}; {dropped:,} dropped. Read are `X-Robots-Tag` and TDMRep headers and "
+        "meta tags, not robots.txt, which is the crawler's."
+    )
+
+
+def _personal_data(config: DataConfig, data: ReportData) -> Iterator[str]:
+    if config.pii is None:
+        yield "Personal data: nothing was masked."
+        return
+    found = data.safety
+    masked = ", ".join(f"{NAMES.get(name, name)} {n:,}" for name, n in found.masked.items())
+    yield (
+        f"Personal data: masked in {found.num_masked:,} kept documents ({masked or 'none'}), "
+        "before deduplication. Found by form alone: names and postal addresses stay, and so do "
+        "addresses of pages in the document table."
+    )
+    yield ""
+    rows = [
+        (f"`{name}`", _code(value), _described(config.pii, name))
+        for name, value in as_tree(config.pii).items()
+    ]
+    yield from _table(("setting", "value", "meaning"), rows)
 
 
 def _settings(section: Config) -> str:

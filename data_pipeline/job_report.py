@@ -17,6 +17,7 @@ from data_pipeline.report import (
     NearDuplicate,
     Period,
     ReportData,
+    SafetyReport,
     SourceReport,
     SplitReport,
     StageTime,
@@ -48,7 +49,7 @@ def report_data(config: DataConfig, finished: Finished, stages: StageRunner) -> 
     """All that the report shows; samples of drops are chosen by the stage `drop_samples`."""
     index = finished.index
     samples = _drop_samples(config, index, stages)
-    survey, periods = _survey(config, index, stages)
+    survey, periods, safety = _survey(config, index, stages)
     reports = read_timeline(config.output_dir)
     order = [*CHAIN, "opt_out", *dict.fromkeys(section.kind for section in config.filters), "dedup"]
     dropped: dict[str, dict[str, int]] = {}
@@ -83,6 +84,7 @@ def report_data(config: DataConfig, finished: Finished, stages: StageRunner) -> 
         near_duplicates=_near_duplicates(config, index, stages, samples),
         table=survey.table,
         periods=periods,
+        safety=safety,
     )
 
 
@@ -112,7 +114,7 @@ def _drop_samples(
 
 def _survey(
     config: DataConfig, index: DocumentIndex, stages: StageRunner
-) -> tuple[Survey, dict[str, Period]]:
+) -> tuple[Survey, dict[str, Period], SafetyReport]:
     tasks = [
         SurveyTask(
             output_dir=config.output_dir,
@@ -128,7 +130,8 @@ def _survey(
     results = stages.run("survey", survey_unit, tasks)
     dates = [(task.source, result["dates"]) for task, result in zip(tasks, results, strict=True)]
     ids = [task.unit_id for task in tasks]
-    return merged_survey(config.output_dir, ids, config.report), periods_of(dates)
+    safety = SafetyReport.merged(SafetyReport(**result["safety"]) for result in results)
+    return merged_survey(config.output_dir, ids, config.report), periods_of(dates), safety
 
 
 def _drops_urls(index: DocumentIndex, file: StoreFile) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from contracts import storage
 from contracts.config import Json, fingerprint
 from contracts.errors import DataError
 
-CODE_SCHEMA = 9
+CODE_SCHEMA = 10
 """Part of each unit's id: raised when the code makes other outputs of the same inputs."""
 
 REMOTE_THREADS = 32

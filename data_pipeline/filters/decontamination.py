@@ -80,11 +80,21 @@ class Decontamination:
     """Runs of words of a document that stand in evaluation sets."""
 
     stage = "decontamination"
+    thresholds = frozenset({"min_hits"})
 
     def __init__(self, config: DecontaminationConfig) -> None:
         self._config = config
         self._index: EvalIndex | None = None
-        self.rules = (Rule("num_hits", AT_LEAST, float(config.min_hits), "eval_set"),)
+        self.rules = (
+            Rule(
+                "num_hits",
+                AT_LEAST,
+                float(config.min_hits),
+                "eval_set",
+                "min_hits",
+                reason_measure="eval_set",
+            ),
+        )
 
     def measure(self, view: TextView) -> dict[str, float | str]:
         if self._index is None:

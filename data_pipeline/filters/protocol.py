@@ -41,6 +41,8 @@ class Rule:
     """Field of the config that holds the threshold; its docstring names the source."""
     only_where: str = ""
     """A measure that must not be 0 for the rule to apply; empty: it always does."""
+    reason_measure: str = ""
+    """A measure that names the reason instead, as the set that was hit; empty: none."""
 
 
 @dataclass(frozen=True)

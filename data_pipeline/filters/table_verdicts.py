@@ -142,7 +142,13 @@ def _judge_by_rules(
     for rule in rules:
         left = rows & (verdicts.codes == KEPT)
         refused = columns.refused(stage, rule, left)
-        verdicts.refuse(np.flatnonzero(left)[refused], stage, rule.reason)
+        places = np.flatnonzero(left)[refused]
+        if not rule.reason_measure:
+            verdicts.refuse(places, stage, rule.reason)
+            continue
+        reasons = columns.column(f"{stage}.{rule.reason_measure}", left).to_pylist()
+        for place, reason in zip(places, np.array(reasons, dtype=object)[refused], strict=True):
+            verdicts.refuse(np.array([place]), stage, str(reason))
 
 
 def _judge_by_row(

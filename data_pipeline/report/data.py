@@ -5,6 +5,7 @@ drops are shown depends on the hash of their doc_id alone, not on the order in w
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -175,6 +176,38 @@ class Period:
 
 
 @dataclass(frozen=True)
+class SafetyReport:
+    """What was found that a text may not be used for, or should not hold."""
+
+    signals: Mapping[str, int] = field(default_factory=dict)
+    """Pages that say it against their use, by opt-out signal, honoured or not."""
+    masked: Mapping[str, int] = field(default_factory=dict)
+    """Placeholders in kept documents: `emails`, `ips`, `phones`."""
+    num_masked: int = 0
+    """Kept documents that hold a placeholder."""
+    eval_sets: Mapping[str, int] = field(default_factory=dict)
+    """Documents that hold text of an evaluation set, by set, also those dropped before."""
+
+    @staticmethod
+    def merged(parts: Iterable["SafetyReport"]) -> "SafetyReport":
+        """The counts of all units together, names in order."""
+        signals: Counter[str] = Counter()
+        masked: Counter[str] = Counter()
+        eval_sets: Counter[str] = Counter()
+        num_masked = 0
+        for part in parts:
+            for total, more in (
+                (signals, part.signals),
+                (masked, part.masked),
+                (eval_sets, part.eval_sets),
+            ):
+                total.update(more)
+            num_masked += part.num_masked
+        in_order = [dict(sorted(total.items())) for total in (signals, masked, eval_sets)]
+        return SafetyReport(in_order[0], in_order[1], num_masked, in_order[2])
+
+
+@dataclass(frozen=True)
 class UnreadFile:
     """A file that gave nothing, or not all."""
 
@@ -231,6 +264,7 @@ class ReportData:
     """By source, where its records have dates."""
     timeline: tuple[TimelinePoint, ...] = ()
     unread_files: tuple[UnreadFile, ...] = ()
+    safety: SafetyReport = SafetyReport()
 
     @property
     def num_dropped(self) -> int:

@@ -3,7 +3,7 @@
 Its one script, the search in the table of documents, is allowed by its hash alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from itertools import groupby
 
@@ -11,6 +11,7 @@ from data_pipeline.report.charts import length_histogram
 from data_pipeline.report.data import DropSample, ReportData, SourceReport, StageTime
 from data_pipeline.report.documents_table import documents_table, script_hash
 from data_pipeline.report.groups import by_host, by_language, by_source
+from data_pipeline.report.html_table import html_table
 from data_pipeline.report.numbers import (
     grouped,
     in_bytes,
@@ -20,6 +21,7 @@ from data_pipeline.report.numbers import (
     short,
 )
 from data_pipeline.report.pairs import near_duplicates
+from data_pipeline.report.safety import safety
 from data_pipeline.report.style import STYLE
 from data_pipeline.report.timeline import timeline
 
@@ -33,6 +35,7 @@ def html_page(data: ReportData) -> str:
         by_source(data),
         by_language(data),
         by_host(data),
+        safety(data),
         documents_table(data),
         near_duplicates(data.near_duplicates),
         _samples(data),
@@ -114,19 +117,6 @@ def _funnel_row(stage: str, left: int, dropped: int, num_in: int, reasons: str) 
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, has_total: bool = False) -> str:
-    lines = list(rows)
-    cells = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = []
-    for number, row in enumerate(lines):
-        css = ' class="total"' if has_total and number == len(lines) - 1 else ""
-        body.append(f"<tr{css}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>")
-    return (
-        f'<div class="card"><table><thead><tr>{cells}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div>"
-    )
-
-
 def _sources(data: ReportData) -> str:
     splits = [split.name for split in data.splits]
     head = ["Source", "read", "kept", "share", "text", *(f"{name} tokens" for name in splits)]
@@ -145,7 +135,7 @@ def _sources(data: ReportData) -> str:
                 ),
             ]
         )
-    return "<h2>Sources</h2>" + _table(head, rows, has_total=len(rows) > 1)
+    return "<h2>Sources</h2>" + html_table(head, rows, has_total=len(rows) > 1)
 
 
 def _source_row(source: SourceReport, splits: Sequence[str]) -> list[str]:
@@ -188,7 +178,7 @@ def _splits(data: ReportData) -> str:
     return (
         f'<h2>Shards</h2><p class="quiet">Rows of {grouped(data.seq_len)} inputs; tokenizer of '
         f"{grouped(spec.vocab_size)} pieces, sha256 {escape(spec.sha256[:12])}…, tokens as "
-        f"{escape(spec.token_dtype)}.</p>{_table(head, rows)}"
+        f"{escape(spec.token_dtype)}.</p>{html_table(head, rows)}"
     )
 
 
@@ -245,7 +235,7 @@ def _times(data: ReportData) -> str:
         ]
         for time in data.times
     ]
-    return f"<h2>Throughput</h2>{_table(head, rows)}"
+    return f"<h2>Throughput</h2>{html_table(head, rows)}"
 
 
 def _tried_again(time: StageTime) -> str:
@@ -268,7 +258,7 @@ def _unread(data: ReportData) -> str:
     return (
         '<h2>Files that could not be read</h2><p class="quiet">Left out files are tried again by '
         "the next run of the same command; of those cut short, what came before counts.</p>"
-        f"{_table(['Source', 'File', 'What', 'attempts', 'Error'], rows)}"
+        f"{html_table(['Source', 'File', 'What', 'attempts', 'Error'], rows)}"
     )
 
 

@@ -26,6 +26,7 @@ from data_pipeline.report.data import (
     TableRow,
     shown_order,
 )
+from data_pipeline.stages.survey_safety import safety_of
 from data_pipeline.stages.task import Outcome, work_path
 
 HOST = "coalesce(nullif(regexp_extract(uri, '^[A-Za-z][A-Za-z0-9+.-]*://([^/:?#]+)', 1), ''), '–')"
@@ -74,7 +75,8 @@ def survey_unit(task: SurveyTask, progress: ProgressFile) -> Outcome:
         pq.write_table(groups, stream, compression="zstd")
     rows = _table_rows(task, tables)
     storage.write_bytes(urls[1], json.dumps(rows, ensure_ascii=False).encode())
-    return Outcome(tuple(paths), {"dates": list(_dates(tables[0]))})
+    safety = safety_of(tables[0], tables[1:])
+    return Outcome(tuple(paths), {"dates": list(_dates(tables[0])), "safety": asdict(safety)})
 
 
 def _columns(url: str) -> pa.Table:

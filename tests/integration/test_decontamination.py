@@ -111,7 +111,10 @@ def test_planted_items_are_dropped_and_nothing_else(
     # An item that stands in two sets counts for the first of them.
     named_otherwise = Counter(planted[d.uri] for d in drops if d.reason != planted[d.uri])
     assert named_otherwise.keys() <= {"lambada_openai_small", "winogender_mc_male"}
+    card = (tmp_path / "out" / "DATA_CARD.md").read_text()
+    assert "`gsm8k` 26, " in card.split("documents that hold text of one, by set: ")[1]
     report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["safety"]["eval_sets"] == report["dropped"]["decontamination"]
     assert sum(report["dropped"]["decontamination"].values()) == len(planted)
 
 

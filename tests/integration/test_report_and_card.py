@@ -103,6 +103,9 @@ def test_card_tells_sources_thresholds_and_removed_shares(job: Path) -> None:
     )
     assert re.search(r"\| `min_words` \| 50 \| .+ \|", card)
     assert "- Poems are missing." in card
+    assert "Opt-out: signals honoured: `noai`, `noml`, `tdm_reservation`; to everyone" in card
+    assert "Personal data: nothing was masked." in card
+    assert "Evaluation sets: the texts were not compared with any." in card
     assert "No licence is stated for `web`" in card
     for stage, reasons in report["dropped"].items():
         for reason, count in reasons.items():

@@ -4,11 +4,13 @@ import gzip
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from contracts.errors import ConfigError, DataError
 from data_pipeline.filters import DecontaminationConfig, FilterChain, sections_identity
 from data_pipeline.filters.chain import Judgement
+from data_pipeline.filters.table_verdicts import table_verdicts
 from data_pipeline.normal_text import normalized, split_unspaced
 from data_pipeline.records import Document, Origin
 
@@ -142,6 +144,21 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     config = DecontaminationConfig(eval_files=(f"{tmp_path}/c.jsonl",), fields=("text",))
     with pytest.raises(DataError, match=r"no text in \['text'\]"):
         judged(config, "a")
+
+
+def test_a_table_of_measures_gives_the_same_verdicts(folder: Path) -> None:
+    config = DecontaminationConfig(eval_files=(f"{folder}/*.jsonl",))
+    texts = [words(0, 20), PROSE, words(60, 13), words(5, 13), "714+432+348-120-7=1367"]
+    found = [judged(config, text) for text in texts]
+    names = found[0].measures.keys()
+    columns = {name: pa.chunked_array([[one.measures[name] for one in found]]) for name in names}
+    for min_hits in (1, 2):
+        chain = FilterChain([config.model_validate({**config.model_dump(), "min_hits": min_hits})])
+        table = table_verdicts(chain.filters, pa.table({"source": ["web"] * len(texts)}), columns)
+        by_row = [chain.decide_from_measures(one.measures, "web").reason for one in found]
+        by_table = [table.reasons[code][1] if code >= 0 else None for code in table.codes]
+        assert by_table == by_row
+    assert by_row == ["choice", None, None, None, None]
 
 
 def test_a_changed_set_judges_again(folder: Path) -> None:

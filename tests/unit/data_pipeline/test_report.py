@@ -24,6 +24,7 @@ from data_pipeline.report import (
     NearDuplicate,
     ReportConfig,
     ReportData,
+    SafetyReport,
     SourceReport,
     SplitReport,
     StageTime,
@@ -44,6 +45,27 @@ from data_pipeline.report.timeline import timeline
 HOSTILE = (
     '<script>alert(1)</script> & "quotes" <img src=https://evil.example/x.png> \u202e\ud7ff é 漢字'
 )
+
+
+def test_safety_counts_are_shown_and_merged() -> None:
+    parts = [
+        SafetyReport({"noai": 2, "noindex": 1}, {"phones": 3}, 2, {"zeta": 1}),
+        SafetyReport({"noindex": 4}, {"emails": 5, "phones": 1}, 3, {"alpha": 2, "zeta": 7}),
+    ]
+    merged = SafetyReport.merged(parts)
+    assert merged == SafetyReport.merged(reversed(parts))
+    assert merged == SafetyReport(
+        {"noai": 2, "noindex": 5}, {"emails": 5, "phones": 4}, 5, {"alpha": 2, "zeta": 8}
+    )
+    data = make_report()
+    assert "Personal data" not in html_page(data)
+    dropped = {"opt_out": {"noai": 2}, "decontamination": {"zeta": 6}}
+    page = html_page(replace(data, safety=merged, dropped=dropped))
+    assert "<td>noai</td><td>2</td><td>2</td>" in page
+    assert "<td>noindex</td><td>5</td><td>0</td>" in page
+    assert "Masked in 5 kept documents" in page
+    assert "<td>e-mail addresses</td><td>5</td>" in page
+    assert "<td>zeta</td><td>8</td><td>6</td>" in page
 
 
 def make_report() -> ReportData:
