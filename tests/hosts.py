@@ -121,6 +121,8 @@ class RayCluster:
     num_hosts: int
     token: str = field(default_factory=lambda: secrets.token_hex(32))
     _joining: dict[int, tuple["subprocess.Popen[bytes]", float]] = field(default_factory=dict)
+    _wanted: set[int] = field(default_factory=set)
+    _look_at: float = 0.0
 
     @property
     def address(self) -> str:
@@ -145,6 +147,7 @@ class RayCluster:
             self.start_head()
         for host in range(2, self.num_hosts + 1):
             if host not in workers:
+                self._wanted.discard(host)
                 self.hosts.kill(host)
         for host in workers:
             self.join(host)
@@ -154,12 +157,20 @@ class RayCluster:
 
     def join(self, host: int) -> None:
         """Start a worker's host; not waited for. `tend` tries again what fails."""
+        self._wanted.add(host)
         if not self._is_up(host) and host not in self._joining:
             words = (f"--address={self.address}", "--num-cpus=1")
             self._joining[host] = (self._start(host, *words), time.monotonic() + START_SECONDS)
 
     def tend(self) -> None:
-        """Look after the hosts that are joining: on a busy machine Ray's start may time out."""
+        """Look after the hosts that are joining: on a busy machine Ray's start may time out.
+
+        A raylet may also die right after a start that went well: it is started again.
+        """
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + 1.0
+            for host in self._wanted:
+                self.join(host)
         for host, (process, deadline) in list(self._joining.items()):
             assert time.monotonic() < deadline, self.log(host)
             if process.poll() == 0:
