@@ -109,7 +109,7 @@ def tokenise(job: measuring.Job) -> measuring.Figures:
 
 
 def tar(job: measuring.Job) -> measuring.Figures:
-    """Packed rows to committed shards."""
+    """Tokenised documents to committed shards."""
     generator = np.random.default_rng(0)
     rows = measuring.rows_of(job)
     documents = [
@@ -127,8 +127,8 @@ def tar(job: measuring.Job) -> measuring.Figures:
         for number, row in enumerate(rows * job["repeat"])
     ]
     config = ShardsConfig()
-    packed = list(pack(documents, seq_len=config.seq_len, eot_id=2))
     with measuring.Clock() as clock:
+        packed = pack(documents, seq_len=config.seq_len, eot_id=2)
         infos = write_shards(packed, folder=job["output_dir"], prefix="web", config=config)
     return clock.figures(sum(info.size_bytes for info in infos) / 1e6)
 

@@ -7,9 +7,9 @@ A record or document that goes no further becomes a Drop: nothing vanishes uncou
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -186,7 +186,7 @@ class TokenizedDocument:
 
 
 class Span(NamedTuple):
-    """A part of a packed row that comes from one document; a tuple, as there are so many."""
+    """A part of a packed row that comes from one document."""
 
     document: TokenizedDocument
     position: int
@@ -197,13 +197,54 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True)
+class SpanTable:
+    """The parts of many rows, as columns: rows are packed and written without an object a part."""
+
+    columns: npt.NDArray[np.int32]
+    """(S, 5) row, position, length, document (in `documents`), offset; by row and position."""
+    row_ends: Sequence[int]
+    """(R + 1,) how many parts the rows up to and with this one have, behind a 0."""
+    documents: Sequence[TokenizedDocument]
+    """In the order in which they first stand in a row."""
+
+
+class Spans(Sequence[Span]):
+    """The parts of one row, made as they are asked for."""
+
+    __slots__ = ("row", "table")
+
+    def __init__(self, table: SpanTable, row: int) -> None:
+        self.table = table
+        self.row = row
+
+    def __len__(self) -> int:
+        return self.table.row_ends[self.row + 1] - self.table.row_ends[self.row]
+
+    @overload
+    def __getitem__(self, index: int) -> Span: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Span, ...]: ...
+    def __getitem__(self, index: int | slice) -> Span | tuple[Span, ...]:
+        return tuple(self)[index]
+
+    def __iter__(self) -> Iterator[Span]:
+        for _, position, length, document, offset in self.columns.tolist():
+            yield Span(self.table.documents[document], position, length, offset)
+
+    @property
+    def columns(self) -> npt.NDArray[np.int32]:
+        """(S, 5) of this row."""
+        return self.table.columns[self.table.row_ends[self.row] : self.table.row_ends[self.row + 1]]
+
+
+@dataclass(frozen=True)
 class PackedSample:
     """One packed row; a row never mixes sources."""
 
     source: str
     tokens: TokenArray
     """(seq_len + 1,); positions behind the last span hold end of text and are padding."""
-    spans: tuple[Span, ...]
+    spans: Spans
     num_bytes: int
     """UTF-8 bytes of text whose tokens are first seen in this row (a document's bytes are spread
     over its tokens; rounding never loses one)."""
@@ -211,4 +252,4 @@ class PackedSample:
     @property
     def segment_lengths(self) -> npt.NDArray[np.int32]:
         """(S,) tokens of each part."""
-        return np.array([span.length for span in self.spans], dtype=np.int32)
+        return self.spans.columns[:, 2]

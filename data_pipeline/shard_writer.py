@@ -9,10 +9,10 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,10 @@ from pydantic import PositiveInt
 from contracts import storage
 from contracts.config import Config
 from contracts.shards import INDEX_COLUMNS, SPAN_COLUMNS, ShardInfo
-from data_pipeline.records import PackedSample, Span, TokenizedDocument
+from data_pipeline.records import PackedSample, SpanTable, TokenizedDocument
 
 _BLOCK = tarfile.BLOCKSIZE
+_ROW, _POSITION, _LENGTH, _DOCUMENT, _OFFSET = range(len(SPAN_COLUMNS))
 _quoted = json.encoder.encode_basestring  # a string in JSON, non-ASCII signs as they are
 
 
@@ -75,14 +76,14 @@ def write_shards(
     """
     rows = iter(samples)
     infos: list[ShardInfo] = []
-    last: Span | None = None
+    last: _Last | None = None
     for first in rows:
         shard = _ShardWriter(first, config, last)
         rows_of_shard = chain([first], islice(rows, config.rows_per_shard - 1))
         infos.append(
             shard.write(rows_of_shard, folder, f"{prefix}-{first_number + len(infos):05d}", group)
         )
-        last = shard.last_span
+        last = shard.last
     return infos
 
 
@@ -105,10 +106,41 @@ class _Chunk:
     documents: list[TokenizedDocument]
 
 
+class _Last(NamedTuple):
+    """Where a part ended."""
+
+    document: TokenizedDocument
+    end: int
+    """Tokens of the document up to there."""
+
+
+@dataclass
+class _Run:
+    """Rows of one table that follow each other."""
+
+    table: SpanTable
+    begin: int
+    end: int
+
+    def spans(self, first_row: int) -> npt.NDArray[np.int32]:
+        """(S, 5) of these rows; they are numbered from `first_row` on, documents from 0 on."""
+        ends = self.table.row_ends
+        spans = self.table.columns[ends[self.begin] : ends[self.end]].copy()
+        spans[:, _ROW] += first_row - self.begin
+        spans[:, _DOCUMENT] -= spans[0, _DOCUMENT]
+        return spans
+
+    def documents(self) -> Sequence[TokenizedDocument]:
+        """Those that have a part in these rows."""
+        ends, columns = self.table.row_ends, self.table.columns
+        first, last = columns[ends[self.begin], _DOCUMENT], columns[ends[self.end] - 1, _DOCUMENT]
+        return self.table.documents[first : last + 1]
+
+
 class _ShardWriter:
     """One shard from its first row to its commit."""
 
-    def __init__(self, first: PackedSample, config: ShardsConfig, last_span: Span | None) -> None:
+    def __init__(self, first: PackedSample, config: ShardsConfig, last: "_Last | None") -> None:
         self._source = first.source
         self._config = config
         dtype = first.tokens.dtype.newbyteorder("<")
@@ -116,8 +148,8 @@ class _ShardWriter:
         self._buffer = np.empty((config.rows_per_chunk, config.seq_len + 1), dtype=dtype)
         self._counts = _Counts()
         self._index: list[list[int]] = []
-        self.last_span = last_span
-        """The last part written; one that goes on in the next row repeats a token there."""
+        self.last = last
+        """The part written last; one that goes on in the next row repeats a token there."""
 
     def write(
         self, samples: Iterable[PackedSample], folder: str, name: str, group: int
@@ -151,38 +183,39 @@ class _ShardWriter:
 
     def _gather(self, rows: Iterator[PackedSample]) -> _Chunk | None:
         """The rows of the next chunk, in the one buffer; None at the end."""
-        spans: list[int] = []
-        documents: list[TokenizedDocument] = []
-        num_rows = num_bytes = num_repeated = 0
+        runs: list[_Run] = []
+        num_rows = num_bytes = 0
         for sample in islice(rows, len(self._buffer)):
             self._check(sample)
             self._buffer[num_rows] = sample.tokens
-            num_repeated += self._goes_on(sample.spans[0])
-            for document, position, length, offset in sample.spans:
-                if not documents or documents[-1] is not document:
-                    documents.append(document)
-                spans += (num_rows, position, length, len(documents) - 1, offset)
-            self.last_span = sample.spans[-1]
+            table, row = sample.spans.table, sample.spans.row
+            if runs and runs[-1].table is table and runs[-1].end == row:
+                runs[-1].end += 1
+            else:
+                runs.append(_Run(table, row, row + 1))
             num_bytes += sample.num_bytes
             num_rows += 1
         if num_rows == 0:
             return None
-        table = np.array(spans, dtype="<i4").reshape(-1, len(SPAN_COLUMNS))
-        num_placed = int(table[:, SPAN_COLUMNS.index("length")].sum())
+        spans, documents = _joined(runs)
+        num_placed = int(spans[:, _LENGTH].sum())
+        num_repeated = self._num_repeated(spans, documents[0])
+        self.last = _Last(documents[-1], int(spans[-1, _OFFSET] + spans[-1, _LENGTH]))
         self._counts.num_samples += num_rows
         self._counts.num_bytes += num_bytes
         self._counts.num_tokens += num_placed - num_repeated
-        self._counts.num_targets += num_placed - len(table)
-        return _Chunk(self._buffer[:num_rows], table, documents)
+        self._counts.num_targets += num_placed - len(spans)
+        return _Chunk(self._buffer[:num_rows], spans, documents)
 
-    def _goes_on(self, span: Span) -> bool:
-        """Whether a row's first part repeats the last token of the row before."""
-        last = self.last_span
-        return (
-            last is not None
-            and last.document is span.document
-            and last.offset + last.length == span.offset + 1
+    def _num_repeated(self, spans: npt.NDArray[np.int32], first: TokenizedDocument) -> int:
+        """How many rows begin with the last token of the row before."""
+        document, offset = spans[:, _DOCUMENT], spans[:, _OFFSET]
+        ends = offset + spans[:, _LENGTH]
+        goes_on = (document[1:] == document[:-1]) & (offset[1:] == ends[:-1] - 1)
+        at_first = (
+            self.last is not None and self.last.document is first and self.last.end == offset[0] + 1
         )
+        return int(np.count_nonzero(goes_on)) + int(at_first)
 
     def _check(self, sample: PackedSample) -> None:
         expected = self._config.seq_len + 1
@@ -213,6 +246,21 @@ class _ShardWriter:
                 _write_member(out, f"{key}.documents.json", b"", documents),
             ]
         )
+
+
+def _joined(runs: Sequence[_Run]) -> tuple[npt.NDArray[np.int32], list[TokenizedDocument]]:
+    """The parts of a chunk's rows, and its documents; one may go on from run to run."""
+    tables = []
+    documents: list[TokenizedDocument] = []
+    num_rows = 0
+    for run in runs:
+        spans, more = run.spans(num_rows), run.documents()
+        goes_on = bool(documents) and documents[-1] is more[0]
+        spans[:, _DOCUMENT] += len(documents) - goes_on
+        documents += more[goes_on:]
+        tables.append(spans)
+        num_rows += run.end - run.begin
+    return np.concatenate(tables), documents
 
 
 def _document_entry(document: TokenizedDocument) -> str:

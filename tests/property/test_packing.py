@@ -105,3 +105,17 @@ def test_a_document_that_goes_on_repeats_one_token(
             assert last.offset + last.length == len(last.document.tokens)
     assert set(seen.values()) <= {1}
     assert len(seen) == sum(len(d.tokens) for d in documents)
+
+
+@given(documents_of_any_size, seq_lens, st.integers(1, 60))
+def test_rows_do_not_depend_on_what_is_cut_at_once(
+    documents: list[TokenizedDocument], seq_len: int, block_tokens: int
+) -> None:
+    rows = pack(documents, seq_len=seq_len, eot_id=EOT)
+    blocks = pack(documents, seq_len=seq_len, eot_id=EOT, block_tokens=block_tokens)
+    for one, other in zip(rows, blocks, strict=True):
+        np.testing.assert_array_equal(one.tokens, other.tokens)
+        assert one.num_bytes == other.num_bytes
+        assert [(s.document.doc_id, *s[1:]) for s in one.spans] == [
+            (s.document.doc_id, *s[1:]) for s in other.spans
+        ]

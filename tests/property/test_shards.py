@@ -30,7 +30,7 @@ few_documents = documents_of_any_size.map(lambda documents: documents[:6])
 
 
 def write(documents: list[TokenizedDocument], config: ShardsConfig, folder: Path) -> ShardManifest:
-    rows = pack(documents, seq_len=config.seq_len, eot_id=EOT)
+    rows = pack(documents, seq_len=config.seq_len, eot_id=EOT, block_tokens=50)
     shards = write_shards(rows, folder=str(folder), prefix="web", config=config)
     return ShardManifest(
         dataset_id="d",

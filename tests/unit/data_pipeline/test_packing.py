@@ -32,12 +32,13 @@ def test_a_document_that_fills_its_row_leaves_nothing_to_repeat() -> None:
     assert [row.tokens.tolist() for row in rows] == [[5, 6, EOT], [8, EOT, EOT]]
 
 
-def test_rows_come_before_later_documents_are_asked_for() -> None:
+def test_rows_come_once_a_block_of_documents_is_there() -> None:
     def documents() -> Iterator[TokenizedDocument]:
         yield make_document(5, 6, 7, EOT)
         raise AssertionError("asked for too early")
 
-    assert next(pack(documents(), seq_len=2, eot_id=EOT)).tokens.tolist() == [5, 6, 7]
+    rows = pack(documents(), seq_len=2, eot_id=EOT, block_tokens=4)
+    assert next(rows).tokens.tolist() == [5, 6, 7]
 
 
 def test_a_row_of_no_inputs_is_refused() -> None:
