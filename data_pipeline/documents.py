@@ -4,9 +4,10 @@ One row a document; every value a filter measured is a column, so that other thr
 on the store alone. Written and read in row groups: a file of any size needs the memory of one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import IO, Any
 
 import pyarrow as pa
@@ -19,6 +20,8 @@ from data_pipeline.records import Document, Drop, Measures, Origin
 ROW_GROUP_BYTES = 8 << 20
 """Text behind one row group."""
 ROW_GROUP_ROWS = 4096
+BATCH_ROWS = 256
+"""Rows read at once."""
 TEXT_SAMPLE_CHARACTERS = 2000
 """Of a dropped document's text that stays, for the eye."""
 
@@ -88,7 +91,7 @@ class StoredDrop:
 
 
 class _Writer:
-    """Rows to parquet in row groups.
+    """Rows to parquet in row groups, column by column.
 
     The columns of measures are those of `example`, or of the first row group without one.
     """
@@ -101,16 +104,19 @@ class _Writer:
         example: Measures | None = None,
     ) -> None:
         self._stream = stream
-        self._fields = list(fields) + _measure_fields([_measure_columns(example or {})])
-        self._infers = example is None
+        self._fields = list(fields)
+        self._example = example
         self._where = where
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[tuple[Any, ...]] = []
+        self._measures: list[Measures] = []
         self._bytes = 0
         self._writer: pq.ParquetWriter | None = None
+        self._measured: dict[str, pa.DataType] = {}
         self.num_rows = 0
 
-    def add(self, row: dict[str, Any], measures: Measures, num_bytes: int) -> None:
-        self._rows.append(row | _measure_columns(measures))
+    def add(self, row: tuple[Any, ...], measures: Measures, num_bytes: int) -> None:
+        self._rows.append(row)
+        self._measures.append(measures)
         self._bytes += num_bytes
         self.num_rows += 1
         if self._bytes >= ROW_GROUP_BYTES or len(self._rows) >= ROW_GROUP_ROWS:
@@ -118,21 +124,30 @@ class _Writer:
 
     def _flush(self) -> None:
         if self._writer is None:
-            found = _measure_fields(self._rows) if self._infers else []
-            schema = pa.schema(self._fields + found)
-            self._writer = pq.ParquetWriter(
-                self._stream, schema, compression="zstd", use_dictionary=["origin_path"]
-            )
-        schema = self._writer.schema
-        known = set(schema.names)
-        unknown = sorted({name for row in self._rows for name in row} - known)
+            self._writer = self._opened()
+        known = self._measured.keys()
+        unknown = {name for measures in self._measures for name in measures.keys() - known}
         if unknown:
             raise DataError(
-                f"{self._where}: the measures {unknown} came up after the columns were fixed; "
-                "a filter must give all its measures for each document"
+                f"{self._where}: the measures {sorted(map(_column, unknown))} came up after the "
+                "columns were fixed; a filter must give all its measures for each document"
             )
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=schema))
-        self._rows, self._bytes = [], 0
+        values = list(zip(*self._rows, strict=True)) or [()] * len(self._fields)
+        columns = [pa.array(v, f.type) for v, f in zip(values, self._fields, strict=True)]
+        for name, kind in self._measured.items():
+            columns.append(pa.array([measures.get(name) for measures in self._measures], kind))
+        table = pa.Table.from_arrays(columns, schema=self._writer.schema)
+        self._writer.write_table(table)
+        self._rows, self._measures, self._bytes = [], [], 0
+
+    def _opened(self) -> pq.ParquetWriter:
+        examples = self._measures if self._example is None else [self._example]
+        self._measured = _measured_types(examples)
+        measured = [pa.field(_column(name), kind) for name, kind in self._measured.items()]
+        schema = pa.schema(self._fields + measured)
+        return pq.ParquetWriter(
+            self._stream, schema, compression="zstd", use_dictionary=["origin_path"]
+        )
 
     def close(self) -> None:
         if self._rows or self._writer is None:
@@ -141,17 +156,20 @@ class _Writer:
         self._writer.close()
 
 
-def _measure_columns(measures: Measures) -> dict[str, Any]:
-    return {f"{MEASURE_PREFIX}{name}": value for name, value in measures.items()}
+def _column(measure: str) -> str:
+    return f"{MEASURE_PREFIX}{measure}"
 
 
-def _measure_fields(rows: Sequence[dict[str, Any]]) -> list[pa.Field]:
+def _measured_types(examples: Sequence[Measures]) -> dict[str, pa.DataType]:
+    """{name: type of its column}, sorted."""
     types: dict[str, pa.DataType] = {}
-    for row in rows:
-        for name, value in row.items():
-            if name.startswith(MEASURE_PREFIX) and value is not None:
+    for measures in examples:
+        if measures.keys() <= types.keys():
+            continue
+        for name, value in measures.items():
+            if value is not None:
                 types.setdefault(name, pa.string() if isinstance(value, str) else pa.float64())
-    return [pa.field(name, types[name]) for name in sorted(types)]
+    return dict(sorted(types.items()))
 
 
 class DocumentWriter:
@@ -172,16 +190,16 @@ class DocumentWriter:
             DataError: it has a measure that no document of the first row group had.
         """
         document = stored.document
-        row = {
-            "doc_id": document.doc_id,
-            "source": document.source,
-            "uri": document.uri,
-            "text": document.text,
-            **_origin_columns(document.origin),
-            "language": document.language,
-            "language_score": document.language_score,
-            "metadata": sorted(document.metadata.items()),
-        }
+        row = (
+            document.doc_id,
+            document.source,
+            document.uri,
+            document.text,
+            *_origin_columns(document.origin),
+            document.language,
+            document.language_score,
+            sorted(document.metadata.items()),
+        )
         self._writer.add(row, stored.measures, len(document.text))
 
     def close(self) -> None:
@@ -202,18 +220,18 @@ class DropWriter:
             DataError: it has a measure that the example did not have.
         """
         drop = stored.drop
-        row = {
-            "doc_id": drop.doc_id,
-            "stage": drop.stage,
-            "reason": drop.reason,
-            "value": None if drop.value is None else str(drop.value),
-            "source": drop.source,
-            "uri": drop.uri,
-            **_origin_columns(drop.origin),
-            "language": stored.language,
-            "language_score": stored.language_score,
-            "text_sample": stored.text_sample,
-        }
+        row = (
+            drop.doc_id,
+            drop.stage,
+            drop.reason,
+            None if drop.value is None else str(drop.value),
+            drop.source,
+            drop.uri,
+            *_origin_columns(drop.origin),
+            stored.language,
+            stored.language_score,
+            stored.text_sample,
+        )
         self._writer.add(row, stored.measures, len(stored.text_sample))
 
     def close(self) -> None:
@@ -245,53 +263,89 @@ def drop_writer(url: str, *, measures: Measures) -> Iterator[DropWriter]:
         writer.close()
 
 
-def _origin_columns(origin: Origin | None) -> dict[str, Any]:
-    if origin is None:
-        return {"origin_path": None, "origin_offset": None, "origin_length": None}
-    return {
-        "origin_path": origin.path,
-        "origin_offset": origin.offset,
-        "origin_length": origin.length,
-    }
+def _origin_columns(origin: Origin | None) -> tuple[str, int, int] | tuple[None, None, None]:
+    return (None, None, None) if origin is None else (origin.path, origin.offset, origin.length)
 
 
-def _origin_of(row: Mapping[str, Any]) -> Origin | None:
-    if row["origin_path"] is None:
-        return None
-    return Origin(row["origin_path"], row["origin_offset"], row["origin_length"])
+def _origins(batch: pa.RecordBatch) -> Iterator[Origin | None]:
+    for path, offset, length in zip(*(_values(batch.column(f.name)) for f in _ORIGIN), strict=True):
+        yield None if path is None else Origin(path, offset, length)
 
 
-def _rows(url: str, columns: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+def _batches(
+    url: str, fields: Sequence[pa.Field], *, measures: bool = True
+) -> Iterator[pa.RecordBatch]:
+    expected = [field.name for field in fields]
     with storage.open_read(url) as stream:
         try:
             file = pq.ParquetFile(stream)
-            for group in range(file.num_row_groups):
-                for batch in file.read_row_group(group, columns=columns).to_batches(256):
-                    yield from batch.to_pylist()
-        except (pa.ArrowInvalid, KeyError) as error:
+            found = file.schema_arrow.names
+            if missing := sorted(set(expected) - set(found)):
+                raise pa.ArrowInvalid(f"the columns {missing} are missing")
+            more = [name for name in found if measures and name.startswith(MEASURE_PREFIX)]
+            # In this thread: handing columns of a few kB to others costs more than decoding them.
+            yield from file.iter_batches(BATCH_ROWS, columns=expected + more, use_threads=False)
+        except pa.ArrowInvalid as error:
             raise DataError(
                 f"{url} is not a document store file: {error}; remove it and run the data job again"
             ) from error
 
 
-def read_documents(url: str) -> Iterator[StoredDocument]:
-    """The documents of a file in its order, with their measures.
+def _values(column: pa.Array) -> Sequence[Any]:
+    """The values as Python has them."""
+    if column.null_count == 0 and pa.types.is_primitive(column.type):
+        values: list[Any] = column.to_numpy().tolist()  # several times as fast as to_pylist
+        return values
+    return list(column.to_pylist())
+
+
+def read_documents(url: str, *, measures: bool = True) -> Iterator[StoredDocument]:
+    """The documents of a file in its order, with their measures, or, for speed, without.
 
     Raises:
         DataError: the file is missing, torn, or not of this store.
     """
-    for row in _rows(url, None):
-        document = Document(
-            doc_id=row["doc_id"],
-            source=row["source"],
-            uri=row["uri"],
-            text=row["text"],
-            origin=_origin_of(row) or Origin("", 0),
-            language=row["language"],
-            language_score=row["language_score"],
-            metadata=dict(row["metadata"] or ()),
+    names = ("doc_id", "source", "uri", "text", "language", "language_score")
+    for batch in _batches(url, _DOCUMENT, measures=measures):
+        rows = zip(
+            *(_values(batch.column(name)) for name in names),
+            _origins(batch),
+            _maps(batch.column("metadata")),
+            _measures(batch),
+            strict=True,
         )
-        yield StoredDocument(document, _measures_of(row))
+        for doc_id, source, uri, text, language, score, origin, metadata, measured in rows:
+            place = origin or Origin("", 0)
+            document = Document(doc_id, source, uri, text, place, language, score, metadata)
+            yield StoredDocument(document, measured)
+
+
+def _maps(column: pa.MapArray) -> Iterator[dict[str, str]]:
+    """The map of each row; empty where there is none."""
+    offsets = column.offsets.to_pylist()
+    items = list(zip(column.keys.to_pylist(), column.items.to_pylist(), strict=True))
+    for begin, end in pairwise(offsets):
+        yield dict(items[begin:end])
+
+
+def _measures(batch: pa.RecordBatch) -> Iterator[Measures]:
+    """What was measured of each row."""
+    columns = {name: batch.column(name) for name in batch.schema.names}
+    found = {
+        name.removeprefix(MEASURE_PREFIX): column
+        for name, column in columns.items()
+        if name.startswith(MEASURE_PREFIX) and column.null_count < len(column)
+    }
+    values = [_values(column) for column in found.values()]
+    if not values:
+        yield from ({} for _ in range(batch.num_rows))
+    elif any(column.null_count for column in found.values()):
+        for row in zip(*values, strict=True):
+            pairs = zip(found, row, strict=True)
+            yield {name: value for name, value in pairs if value is not None}
+    else:
+        for row in zip(*values, strict=True):
+            yield dict(zip(found, row, strict=True))
 
 
 def read_drops(url: str) -> Iterator[StoredDrop]:
@@ -300,28 +354,17 @@ def read_drops(url: str) -> Iterator[StoredDrop]:
     Raises:
         DataError: the file is missing, torn, or not of this store.
     """
-    for row in _rows(url, None):
-        drop = Drop(
-            doc_id=row["doc_id"],
-            stage=row["stage"],
-            reason=row["reason"],
-            value=row["value"],
-            source=row["source"] or "",
-            uri=row["uri"] or "",
-            origin=_origin_of(row),
+    of_drop = ("doc_id", "stage", "reason", "value", "source", "uri")
+    of_page = ("text_sample", "language", "language_score")
+    for batch in _batches(url, _DROP):
+        rows = zip(
+            zip(*(_values(batch.column(name)) for name in of_drop), strict=True),
+            zip(*(_values(batch.column(name)) for name in of_page), strict=True),
+            _origins(batch),
+            _measures(batch),
+            strict=True,
         )
-        yield StoredDrop(
-            drop,
-            row["text_sample"] or "",
-            row["language"],
-            row["language_score"],
-            _measures_of(row),
-        )
-
-
-def _measures_of(row: Mapping[str, Any]) -> Measures:
-    return {
-        name.removeprefix(MEASURE_PREFIX): value
-        for name, value in row.items()
-        if name.startswith(MEASURE_PREFIX) and value is not None
-    }
+        for (doc_id, stage, reason, value, source, uri), of_text, origin, measures in rows:
+            drop = Drop(doc_id, stage, reason, value, source or "", uri or "", origin)
+            text, language, score = of_text
+            yield StoredDrop(drop, text or "", language, score, measures)

@@ -30,7 +30,7 @@ def texts_in(folder: str) -> Iterator[str]:
         raise DataError(f"{folder} holds no file that ends in {', '.join(ENDINGS)}; check the path")
     for url in urls:
         if url.endswith(".parquet"):
-            yield from (stored.document.text for stored in read_documents(url))
+            yield from (stored.document.text for stored in read_documents(url, measures=False))
         else:
             yield from _texts_of(url)
 

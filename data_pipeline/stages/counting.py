@@ -111,7 +111,7 @@ def counted_documents(
 ) -> Iterator[Document]:
     """The documents of store files in order, counted in `tally` and shown by `progress`."""
     for url in urls:
-        for stored in read_documents(url):
+        for stored in read_documents(url, measures=False):
             tally.documents += 1
             tally.bytes_read += stored.document.num_bytes
             progress.update(tally)

@@ -90,7 +90,7 @@ def unit_lines(task: LinesTask, progress: ProgressFile) -> Outcome:
 
 def _kept(output_dir: str, text: KeptText) -> Iterator[Document]:
     duplicates = duplicates_of(storage.join(output_dir, text.duplicates_path), text.ordinal)
-    stored = read_documents(storage.join(output_dir, text.documents_path))
+    stored = read_documents(storage.join(output_dir, text.documents_path), measures=False)
     for position, item in enumerate(stored):
         if position not in duplicates:
             yield item.document

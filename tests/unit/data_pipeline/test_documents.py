@@ -1,6 +1,9 @@
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from contracts.errors import DataError
@@ -96,4 +99,33 @@ def test_what_is_not_a_store_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     path.write_bytes(b"no parquet at all")
     with pytest.raises(DataError, match=r"a\.parquet is not a document store file.*remove it"):
+        list(read_documents(str(path)))
+
+
+def test_documents_can_be_read_without_their_measures(tmp_path: Path) -> None:
+    given = [stored(i) for i in range(documents.BATCH_ROWS + 3)]
+    write(tmp_path / "a.parquet", given)
+    found = list(read_documents(str(tmp_path / "a.parquet"), measures=False))
+    assert [item.document for item in found] == [item.document for item in given]
+    assert not any(item.measures for item in found)
+
+
+def test_measures_that_only_some_have_come_back_as_they_were(tmp_path: Path) -> None:
+    given = [
+        stored(0, {"a": 1.0, "b": "x"}),
+        stored(1, {"b": "y"}),
+        stored(2, {"a": float("nan"), "c": 0.0}),
+        stored(3, {"d": 2.0}),
+    ]
+    write(tmp_path / "a.parquet", given)
+    found = [item.measures for item in read_documents(str(tmp_path / "a.parquet"))]
+    assert [list(measures) for measures in found] == [["a", "b"], ["b"], ["a", "c"], ["d"]]
+    assert math.isnan(float(found[2]["a"]))
+    assert [found[0], found[1], found[3]] == [given[n].measures for n in (0, 1, 3)]
+
+
+def test_a_table_of_something_else_is_named_with_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"doc_id": ["1"], "text": ["a"]}), path)
+    with pytest.raises(DataError, match=r"not a document store file: the columns \['language', "):
         list(read_documents(str(path)))
