@@ -27,6 +27,7 @@ MODEL_NAME = "tokenizer.model"
 SPEC_NAME = "tokenizer.json"
 _PART_CHARACTERS = 2000  # encoding slows down with length: 5 MB/s at 2 kB, 1.6 MB/s at 700 kB
 _FAST_CHARACTERS = 500_000  # from here on the fast encoder, which takes 0.4 s to load, pays
+_BLANK_INSIDE = re.compile("[^\u2581]\u2581")
 _WORD_START = re.compile("(?<![ \u2581])(?= )")
 TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
@@ -137,7 +138,7 @@ class Tokenizer:
             self._num_encoded += sum(map(len, texts))
             if self._num_encoded >= _FAST_CHARACTERS:
                 if self._proto is not None:
-                    self._fast = build_fast_bpe(self.model, self._proto)
+                    self._fast = build_fast_bpe(self._proto)
                 self._num_encoded = None
         return self._fast
 
@@ -207,7 +208,7 @@ def _proto_of_plain_bpe(model: bytes) -> Any:
         and not normaliser.add_dummy_prefix
         and not normaliser.remove_extra_whitespaces
         and normaliser.escape_whitespaces
-        and not any(re.search("[^\u2581]\u2581", piece.piece) for piece in proto.pieces)
+        and not any(_BLANK_INSIDE.search(piece.piece) for piece in proto.pieces)
     )
     return proto if is_plain else None
 

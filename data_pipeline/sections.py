@@ -74,6 +74,9 @@ def _cut(data: bytes, start: int, section_bytes: int) -> int:
 
 def split_document(document: Document, config: SplitConfig) -> list[Section]:
     """The runs of a document's sections, in order; each goes to one split."""
+    if document.num_bytes <= config.section_bytes:
+        split = split_name(document.doc_id, 0, config.validation_fraction)
+        return [Section(document, 0, document.text, split)]
     pieces = cut_sections(document.text, config.section_bytes)
     names = [
         split_name(document.doc_id, number, config.validation_fraction)

@@ -232,8 +232,7 @@ class _ShardWriter:
 
     def _write_chunk(self, out: "_HashingStream", chunk: _Chunk) -> None:
         tokens, spans = chunk.tokens, chunk.spans
-        entries = map(_document_entry, chunk.documents)
-        documents = f"[{','.join(entries)}]".encode()
+        documents = _document_table(chunk.documents)
         # A key of its own for each chunk of a dataset: stock webdataset joins equal neighbours.
         key = f"{len(self._index):06d}-{xxhash.xxh3_64_hexdigest(_raw(tokens))}"
         self._index.append(
@@ -263,15 +262,21 @@ def _joined(runs: Sequence[_Run]) -> tuple[npt.NDArray[np.int32], list[Tokenized
     return np.concatenate(tables), documents
 
 
-def _document_entry(document: TokenizedDocument) -> str:
-    """The document's place and size as JSON; put together here, for speed, as `json` would."""
-    origin = document.origin
-    return (
-        f'{{"doc_id":{_quoted(document.doc_id)},"section":{document.section},'
-        f'"uri":{_quoted(document.uri)},"origin":{{"path":{_quoted(origin.path)},'
-        f'"offset":{origin.offset},"length":{origin.length}}},'
-        f'"num_tokens":{len(document.tokens)},"num_bytes":{document.num_bytes}}}'
-    )
+def _document_table(documents: Sequence[TokenizedDocument]) -> bytes:
+    """Place and size of each document as JSON; put together here, for speed, as `json` would."""
+    places: dict[str, str] = {}
+    entries = []
+    for document in documents:
+        origin = document.origin
+        place = places.get(origin.path)
+        if place is None:
+            place = places[origin.path] = f'"origin":{{"path":{_quoted(origin.path)},"offset":'
+        entries.append(
+            f'{{"doc_id":{_quoted(document.doc_id)},"section":{document.section},'
+            f'"uri":{_quoted(document.uri)},{place}{origin.offset},"length":{origin.length}}},'
+            f'"num_tokens":{len(document.tokens)},"num_bytes":{document.num_bytes}}}'
+        )
+    return f"[{','.join(entries)}]".encode()
 
 
 class _HashingStream:

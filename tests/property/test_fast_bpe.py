@@ -4,6 +4,7 @@ import random
 from functools import cache
 from pathlib import Path
 
+import gigatoken
 import numpy as np
 import pytest
 import sentencepiece
@@ -95,7 +96,7 @@ def test_models_that_it_does_not_fit_are_left_to_sentencepiece() -> None:
         found.ParseFromString(model)
         return found
 
-    assert build_fast_bpe(model, proto()) is not None
+    assert build_fast_bpe(proto()) is not None
     tied, unused, sign_missing, without_bytes = proto(), proto(), proto(), proto()
     long = [piece for piece in tied.pieces if piece.type == kinds.NORMAL and len(piece.piece) > 1]
     long[0].score = long[1].score
@@ -103,7 +104,7 @@ def test_models_that_it_does_not_fit_are_left_to_sentencepiece() -> None:
     sign_missing.pieces[300].piece = "\u1234\u1235"
     without_bytes.trainer_spec.byte_fallback = False
     for other in (tied, unused, sign_missing, without_bytes):
-        assert build_fast_bpe(other.SerializeToString(), other) is None
+        assert build_fast_bpe(other) is None
 
 
 @pytest.mark.shared_data
@@ -119,3 +120,15 @@ def test_real_pages_and_books(shared_data: Path) -> None:
     stock = sentencepiece.SentencePieceProcessor(model_proto=model)
     for text, ids in zip(texts, Tokenizer(model).encode_batch(texts), strict=True):
         assert np.array_equal(ids, np.array(stock.encode(text)))
+
+
+def test_the_encoder_is_given_what_gigatoken_reads_from_the_model_itself() -> None:
+    model = make_tokenizer().model
+    proto = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
+    proto.ParseFromString(model)
+    fast = build_fast_bpe(proto)
+    assert fast is not None
+    given = gigatoken.Tokenizer.from_json(fast.tokenizer_json)
+    read = gigatoken.Tokenizer.from_sentencepiece(model)
+    assert given.vocab == read.vocab
+    assert given.merges == read.merges
