@@ -24,7 +24,7 @@ from pydantic import Field, PositiveInt
 from contracts.config import Config
 from contracts.errors import ConfigError
 from contracts.tokenizer import Tokenizer, load_tokenizer
-from data_pipeline.records import Document, Section, TokenizedDocument
+from data_pipeline.records import Document, Section, TokenArray, TokenizedDocument
 
 _PIECE_CHARACTERS = (
     16_384  # of a training "sentence"; words are counted, so where it ends hardly matters
@@ -211,9 +211,17 @@ def tokenise(
                 source=document.source,
                 uri=document.uri,
                 origin=document.origin,
-                tokens=np.append(row, tokenizer.dtype.type(tokenizer.spec.eot_id)),
+                tokens=_ended(row, tokenizer.spec.eot_id),
                 num_bytes=len(section.text.encode()),
             )
+
+
+def _ended(ids: TokenArray, eot_id: int) -> TokenArray:
+    """Ids with end of text behind them; `np.append` takes three times as long."""
+    tokens = np.empty(len(ids) + 1, dtype=ids.dtype)
+    tokens[:-1] = ids
+    tokens[-1] = eot_id
+    return tokens
 
 
 def _batches(sections: Iterable[Section]) -> Iterator[list[Section]]:

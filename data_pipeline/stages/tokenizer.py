@@ -43,9 +43,9 @@ def sample_unit(task: SampleTask, progress: ProgressFile) -> Outcome:
     documents = counted_documents([task.documents_url], tally, progress)
     texts = sample_documents(documents, task.sample)
     path = work_path("sample", task.unit_id, "parquet")
-    rows = [{"key": text.key, "doc_id": text.doc_id, "text": text.text} for text in texts]
+    columns = [[getattr(text, name) for text in texts] for name in _SCHEMA.names]
     with storage.atomic_write(storage.join(task.output_dir, path)) as stream:
-        pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), stream, compression="zstd")
+        pq.write_table(pa.table(columns, schema=_SCHEMA), stream, compression="zstd")
     return Outcome((path,), {"num_in": tally.documents, "num_texts": len(texts)})
 
 
@@ -78,5 +78,5 @@ def _read_sample(output_dir: str, unit_id: str) -> Sequence[SampledText]:
     with storage.open_read(
         storage.join(output_dir, work_path("sample", unit_id, "parquet"))
     ) as stream:
-        rows = pq.read_table(stream).to_pylist()
-    return [SampledText(row["key"], row["doc_id"], row["text"]) for row in rows]
+        columns = pq.read_table(stream).select(_SCHEMA.names).to_pydict().values()
+    return [SampledText(*row) for row in zip(*columns, strict=True)]
