@@ -9,6 +9,7 @@ A record or document that goes no further becomes a Drop: nothing vanishes uncou
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -100,9 +101,9 @@ class Document:
     language_score: float | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def num_bytes(self) -> int:
-        """UTF-8 length of the text."""
+        """UTF-8 length of the text; counted once, as each stage asks for it several times."""
         return len(self.text.encode())
 
 
@@ -167,6 +168,12 @@ class Section:
     text: str
     split: str
     """`train` or `validation`."""
+
+    @property
+    def num_bytes(self) -> int:
+        """UTF-8 length of the text."""
+        document = self.document
+        return document.num_bytes if self.text is document.text else len(self.text.encode())
 
 
 @dataclass(frozen=True)

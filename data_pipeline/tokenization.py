@@ -212,7 +212,7 @@ def tokenise(
                 uri=document.uri,
                 origin=document.origin,
                 tokens=_ended(row, tokenizer.spec.eot_id),
-                num_bytes=len(section.text.encode()),
+                num_bytes=section.num_bytes,
             )
 
 
