@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, Literal
 
@@ -85,17 +86,19 @@ class RayRunner:
     """
 
     def __init__(self, config: RayRunnerConfig) -> None:
-        if config.address is None:
-            os.environ.setdefault(CLUSTER_VARIABLE, "0")
-        for name, value in KEEPALIVE.items():
-            os.environ.setdefault(name, value)
-        import ray  # heavy: loaded when this adapter is built
-
         self._config = config
-        self._ray: Any = ray
         self._policy = Policy(
             config.max_in_flight, config.max_in_flight_bytes, config.retry, config.stragglers
         )
+        own = KEEPALIVE | ({CLUSTER_VARIABLE: "0"} if config.address is None else {})
+        with _environment(own):
+            self._ray = self._started(config)
+
+    @staticmethod
+    def _started(config: RayRunnerConfig) -> Any:
+        """Ray, joined or started; its own processes have the environment of this moment."""
+        import ray  # heavy: loaded when this adapter is built
+
         handler = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(**_ray_arguments(config))
@@ -106,6 +109,7 @@ class RayRunner:
             ) from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # ray.init puts its own in place
+        return ray
 
     @property
     def requested(self) -> Collection[str]:
@@ -248,6 +252,18 @@ def _run_in_folder(
         )
     os.chdir(folder)
     return measured(function, argument)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set what is not set yet, for what is started in the block and no longer."""
+    own = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(own)
+    try:
+        yield
+    finally:
+        for name in own:
+            os.environ.pop(name, None)
 
 
 def _ray_arguments(config: RayRunnerConfig) -> dict[str, Any]:
