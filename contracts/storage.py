@@ -22,7 +22,8 @@ import fsspec
 from fsspec.spec import AbstractBufferedFile
 
 from contracts.errors import DataError
-from contracts.remote_file import RemoteConfig, RemoteFile, remote_facts
+from contracts.remote_file import RemoteFile, remote_facts
+from contracts.remote_requests import RemoteConfig
 
 BLOCK_BYTES = 1 << 20
 SIGNED_SECONDS = 3600

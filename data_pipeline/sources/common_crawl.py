@@ -15,7 +15,7 @@ from pydantic import Field, PositiveInt, model_validator
 from contracts import storage
 from contracts.config import Config
 from contracts.errors import DataError
-from contracts.remote_file import RemoteConfig
+from contracts.remote_requests import RemoteConfig
 from data_pipeline.records import Drop, Origin, RawRecord, WorkUnit
 from data_pipeline.sources.arc_reader import arc_items
 from data_pipeline.sources.http_response import (

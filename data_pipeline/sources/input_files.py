@@ -13,7 +13,7 @@ from pathlib import Path
 
 from contracts import storage
 from contracts.errors import DataError
-from contracts.remote_file import RemoteConfig
+from contracts.remote_requests import RemoteConfig
 from data_pipeline.records import WorkUnit
 
 WILDCARDS = "*?["

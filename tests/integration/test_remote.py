@@ -9,7 +9,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from contracts.errors import DataError
-from contracts.remote_file import RemoteConfig
+from contracts.remote_requests import RemoteConfig
 from data_pipeline.records import Drop, RawRecord
 from data_pipeline.sources import CommonCrawlConfig, CrawlConfig
 from tests.data_job import run_verb, shard_hashes, write_crawl

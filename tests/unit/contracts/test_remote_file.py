@@ -8,7 +8,7 @@ import pytest
 
 from contracts import storage
 from contracts.errors import DataError
-from contracts.remote_file import RemoteConfig
+from contracts.remote_requests import RemoteConfig
 from tests.web_server import PAGE, Mood, WebServer, web_server
 
 DATA = random.Random(5).randbytes(3_000_000)
