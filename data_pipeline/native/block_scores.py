@@ -9,10 +9,8 @@ import numpy.typing as npt
 
 from data_pipeline.native import block_scores_twin as twin
 from data_pipeline.native import library
-from data_pipeline.native.block_scores_twin import CONTEXT, EVEN
 
 Int32s = npt.NDArray[np.int32]
-__all__ = ["CONTEXT", "EVEN", "Trees", "block_scores", "score_context"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +60,6 @@ def block_scores(rows: Int32s, trees: Trees, *, is_native: bool = True) -> Int32
     return scores
 
 
-def score_context(
-    blocks: Int32s, elements: Int32s, scores: Int32s, *, is_native: bool = True
-) -> Int32s:
-    """(blocks, CONTEXT) int32: what scores (0 to twice EVEN) stand around each block."""
-    compiled = library() if is_native else None
-    if not len(blocks):
-        return np.zeros((0, len(CONTEXT)), np.int32)
-    if compiled is None:
-        return twin.score_context(blocks, elements, scores)
-    out = np.empty((len(blocks), len(CONTEXT)), np.int32)
-    if _context(compiled)(blocks, len(blocks), elements, len(elements), scores, out):
-        raise MemoryError(f"no memory for the context of {len(blocks)} blocks")
-    return out
-
-
 def _is_downward(nodes: Int32s) -> bool:
     """Whether every inner child stands behind its parent, so that each walk ends."""
     children = nodes[:, 2:]
@@ -91,14 +74,4 @@ def _scoring(compiled: ctypes.CDLL) -> "ctypes._NamedFuncPointer":
     function = compiled.hw_block_scores
     function.restype = None
     function.argtypes = [int32s, number, number, int32s, int32s, int32s, number, int32s]
-    return function
-
-
-@cache
-def _context(compiled: ctypes.CDLL) -> "ctypes._NamedFuncPointer":
-    int32s = np.ctypeslib.ndpointer(np.int32, flags="C")
-    number = ctypes.c_int64
-    function = compiled.hw_score_context
-    function.restype = ctypes.c_int32
-    function.argtypes = [int32s, number, int32s, number, int32s, int32s]
     return function

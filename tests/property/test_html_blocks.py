@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from data_pipeline.extract.learned import MODEL_PATH, BlockExtractor, read_model, serialised
 from data_pipeline.native import library
-from data_pipeline.native.block_scores import CONTEXT, score_context
+from data_pipeline.native.block_scores import block_scores
 from data_pipeline.native.html_features import FEATURES, block_features
 from data_pipeline.native.html_scan import PageScanner
 
@@ -56,12 +56,8 @@ def test_scanner_and_features_equal_their_twins(page: bytes, max_depth: int) -> 
     rows = block_features(ours)
     assert rows.shape == (len(ours.blocks), len(FEATURES))
     assert np.array_equal(rows, block_features(ours, is_native=False))
-    scores = (np.arange(len(rows)) * 2654435761 % 8001).astype(np.int32)
-    context = score_context(ours.blocks, ours.elements, scores)
-    assert context.shape == (len(rows), len(CONTEXT))
-    assert np.array_equal(
-        context, score_context(ours.blocks, ours.elements, scores, is_native=False)
-    )
+    trees = read_model(MODEL_PATH).trees
+    assert np.array_equal(block_scores(rows, trees), block_scores(rows, trees, is_native=False))
 
 
 @settings(max_examples=150, deadline=None)
