@@ -16,12 +16,11 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import PositiveInt
 from resiliparse.parse.html import HTMLTree
 
-from contracts.config import Config
 from data_pipeline.extract.block_text import rendered
 from data_pipeline.extract.page_shape import PageTooDeepError
+from data_pipeline.extract.protocol import PageConfig
 from data_pipeline.native.block_scores import Trees, block_scores
 from data_pipeline.native.html_features import FEATURES, block_features
 from data_pipeline.native.html_names import groups_of
@@ -37,14 +36,10 @@ Nodes = list[list[int]]
 """Of one tree: feature, threshold, left, right."""
 
 
-class LearnedConfig(Config):
+class LearnedConfig(PageConfig):
     """Main text by the learned model."""
 
     kind: Literal["learned"] = "learned"
-    max_page_bytes: PositiveInt = 5 << 20
-    """A longer page is dropped (`page_too_large`)."""
-    max_depth: PositiveInt = 2000
-    """A page whose tags nest deeper is dropped (`page_too_deep`)."""
 
     def main_text(self, page: str) -> str:
         """The main text of a decoded page; empty where none was found.

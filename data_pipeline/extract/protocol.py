@@ -4,6 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Protocol
 
+from pydantic import PositiveInt
+
+from contracts.config import Config
 from data_pipeline.records import Document, Drop, RawRecord
 
 EXTRACT = "extract"
@@ -11,16 +14,25 @@ EXTRACT = "extract"
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
+class PageConfig(Config):
+    """What every extractor's config has beside its `kind`."""
+
+    max_page_bytes: PositiveInt = 5 << 20
+    """A longer page is dropped (`page_too_large`)."""
+    max_depth: PositiveInt = 2000
+    """A page whose tags nest deeper is dropped (`page_too_deep`); it can take quadratic time."""
+
+
 class PageExtractor(Protocol):
-    """What every extractor's config has beside its `kind`; a config is its own extractor."""
+    """What a page is extracted with; a `PageConfig` is its own extractor."""
 
     @property
     def max_page_bytes(self) -> int:
-        """A longer page is dropped (`page_too_large`)."""
+        """As in PageConfig."""
 
     @property
     def max_depth(self) -> int:
-        """A page whose tags nest deeper is dropped (`page_too_deep`)."""
+        """As in PageConfig."""
 
     def main_text(self, page: str) -> str:
         """The main text of a decoded page; empty where none was found."""

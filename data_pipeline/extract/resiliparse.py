@@ -3,16 +3,15 @@
 import re
 from typing import Literal
 
-from pydantic import PositiveInt
 from resiliparse.extract.html2text import extract_plain_text
 
-from contracts.config import Config
+from data_pipeline.extract.protocol import PageConfig
 
 _ITEM = re.compile(r"\n +(?:\u2022|\d{1,4}\.) (?=\S)")
 _CELL_EDGES = re.compile(r"(?<=[^\t\n])(?:\t\t)+(?=[^\t\n])")
 
 
-class ResiliparseConfig(Config):
+class ResiliparseConfig(PageConfig):
     """Main text by resiliparse."""
 
     kind: Literal["resiliparse"] = "resiliparse"
@@ -20,10 +19,6 @@ class ResiliparseConfig(Config):
     """Whether menus, footers and the like are left out; false: the page's whole text."""
     has_comments: bool = False
     """Whether readers' comments are kept."""
-    max_page_bytes: PositiveInt = 5 << 20
-    """A longer page is dropped (`page_too_large`)."""
-    max_depth: PositiveInt = 2000
-    """A page whose tags nest deeper is dropped (`page_too_deep`); it would take quadratic time."""
 
     def main_text(self, page: str) -> str:
         """The main text of a decoded page; empty where none was found."""

@@ -4,17 +4,16 @@ import re
 from typing import Any, Literal
 
 import trafilatura
-from pydantic import PositiveInt
 from trafilatura.settings import Document as TrafilaturaDocument
 from trafilatura.xml import xmltotxt
 
-from contracts.config import Config
+from data_pipeline.extract.protocol import PageConfig
 
 _INDENTED_ITEM = re.compile(r"^ +- ", re.MULTILINE)
 _RULE = re.compile(r"\|(?:---\|)+\s*")
 
 
-class TrafilaturaConfig(Config):
+class TrafilaturaConfig(PageConfig):
     """Main text by trafilatura."""
 
     kind: Literal["trafilatura"] = "trafilatura"
@@ -24,10 +23,6 @@ class TrafilaturaConfig(Config):
     """Whether the text of tables is kept."""
     has_comments: bool = False
     """Whether readers' comments are kept."""
-    max_page_bytes: PositiveInt = 5 << 20
-    """A longer page is dropped (`page_too_large`)."""
-    max_depth: PositiveInt = 2000
-    """A page whose tags nest deeper is dropped (`page_too_deep`)."""
 
     def main_text(self, page: str) -> str:
         """The main text of a decoded page; empty where none was found."""

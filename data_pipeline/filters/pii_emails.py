@@ -7,6 +7,8 @@ Left alone: domains that RFC 2606 keeps for examples, remote addresses of versio
 import re
 from collections.abc import Iterable
 
+from data_pipeline.filters.pii_shape import apart
+
 _DOMAIN = (
     r"((?:[^\W_](?:[^\W_]|-(?!\.)){0,62}\.){1,8}"
     r"(?:xn--[a-zA-Z0-9-]{2,59}|[^\W\d_]{2,24}))(?![\w@]|-\w|\.\w)"
@@ -46,7 +48,7 @@ def find_emails(text: str, shape: bytes) -> list[tuple[int, int]]:
     hints = list(_SPELLED_HINT.finditer(shape))
     if hints:
         spelled = (_spelled(text, hint.start()) for hint in hints)
-        found = _apart(sorted(found + _around(text, filter(None, spelled))))
+        found = apart(sorted(found + _around(text, filter(None, spelled))))
     return found
 
 
@@ -80,11 +82,3 @@ def _is_address(local: str, domain: str) -> bool:
     if lowered.rpartition(".")[2] in _FILE_ENDINGS:
         return False
     return _EXAMPLES.match(lowered) is None
-
-
-def _apart(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    kept: list[tuple[int, int]] = []
-    for span in spans:
-        if not kept or span[0] >= kept[-1][1]:
-            kept.append(span)
-    return kept

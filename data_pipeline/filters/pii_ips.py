@@ -10,6 +10,8 @@ or a public resolver (1.1.1.1, 8.8.8.8) much more often than a person's address.
 import ipaddress
 import re
 
+from data_pipeline.filters.pii_shape import apart
+
 # Begins with digits, what must not stand before is looked at afterwards: a pattern that begins with
 # a look-behind is tried at each character.
 _V4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w-]|\.\d)")
@@ -38,7 +40,7 @@ def find_ips(text: str, shape: bytes) -> list[tuple[int, int]]:
     found = _version_4(text) if _V4_HINT.search(shape) else []
     if _V6_HINT.search(shape):
         found += [match.span() for match in _V6.finditer(text) if _is_public_v6(text, match)]
-        found = _apart(sorted(found))
+        found = apart(sorted(found))
     return found
 
 
@@ -67,11 +69,3 @@ def _is_global(address: str) -> bool:
     except ValueError:
         return False
     return parsed.is_global and not parsed.is_multicast
-
-
-def _apart(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    kept: list[tuple[int, int]] = []
-    for span in spans:
-        if not kept or span[0] >= kept[-1][1]:
-            kept.append(span)
-    return kept

@@ -29,3 +29,12 @@ _CLASSES = bytes(map(_class, range(256)))
 def shape_of(text: str) -> bytes:
     """(len(text),) the class of each character."""
     return text.encode("latin-1", "replace").translate(_CLASSES)
+
+
+def apart(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Of (begin, end) in order, those that do not overlap one that is kept."""
+    kept: list[tuple[int, int]] = []
+    for span in spans:
+        if not kept or span[0] >= kept[-1][1]:
+            kept.append(span)
+    return kept
